@@ -1,0 +1,62 @@
+"""Every exception that Endplate raises on purpose, and the place of a fault in a ruleset.
+
+    EndplateError
+    ├── InputError            the input as a whole cannot be used (one bad entry never raises: it is a `Problem`)
+    ├── RulesetError          a ruleset is refused; holds all its faults, each with its place
+    ├── BackendError          an inference backend failed or is not installed
+    └── SettingsError         a setting is missing or contradicts another
+
+A message says what happened, where, and what to do: lower case, user text in backticks, no Python names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A position in a text file; line and column count from 1, 0 means the whole file."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One error in a ruleset: where, what, and what to do (`hint`, often the nearest name)."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class EndplateError(Exception):
+    """The root of the tree: catch this to show a one-line message."""
+
+
+class InputError(EndplateError):
+    """Nothing in the input can be evaluated."""
+
+
+class RulesetError(EndplateError):
+    """A ruleset that is refused as a whole, with every fault found in it."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class BackendError(EndplateError):
+    """The inference backend cannot run, or stopped half way."""
+
+
+class SettingsError(EndplateError):
+    """A setting is missing or wrong; the message names it and a value that works."""

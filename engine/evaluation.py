@@ -1,0 +1,280 @@
+"""The use case: one record, one ruleset, one date -> findings with their reasons and with what is missing.
+
+`evaluate` is pure: no clock, no network, no settings. Every entrance calls it; views (engine/views.py) only leave
+findings out of what it answers. `explain` answers for any rule why it fires, does not fire, or cannot be decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Literal
+
+import msgspec
+
+from engine.explanation.answers import Answering
+from engine.explanation.missing import Outcomes, listed, proved
+from engine.explanation.proof import Proof
+from engine.explanation.state import rules_by_name
+from engine.explanation.tree import Node, Trees
+from engine.findings import Source, finding, merged, mutes, stands, ways_to_change
+from engine.inference.backends import Backend, make_backend
+from engine.inference.plain import PlainBackend, Session
+from engine.model.fact import UNKNOWN, Fact, Reason
+from engine.model.finding import Evaluation, Finding, HeldBack, Missing, RulesetId
+from engine.model.record import Medication, Record
+from engine.rules.info import Source as Citation
+from engine.rules.program import Issue
+from engine.rules.program import Literal as Test
+from engine.rules.ruleset import Ruleset
+
+MissingMode = Literal["none", "listed", "proved"]
+"""How much is said of what is missing: nothing, candidates (batch), or only what was proved to change the outcome."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one rule fires, does not fire or is undetermined for one patient (and one order)."""
+
+    rule: str
+    version: str
+    status: str
+    title: str
+    patient: str
+    as_of: date
+    verdict: Literal["fires", "does not fire", "undetermined", "held back"]
+    severity: str = ""
+    display: str = ""
+    order: str = ""
+    tree: tuple[Node, ...] = ()
+    held_back_by: tuple[HeldBack, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    sources: tuple[Citation, ...] = ()
+
+
+class Evaluator:
+    """A ruleset made ready for many evaluations. `backend` names what infers; the plain backend always explains."""
+
+    def __init__(self, ruleset: Ruleset, backend: Backend | None = None, tenant: str = "") -> None:
+        self.ruleset = ruleset
+        self.tenant = tenant
+        self.plain = PlainBackend(ruleset.program)
+        self.backend = backend or make_backend("plain", ruleset.program)
+        self.rules = rules_by_name(ruleset.program)
+        self._patient_issues = _Anchored(r for r in ruleset.program.patient if isinstance(r, Issue))
+        self._order_issues = _Anchored(r for r in ruleset.program.order if isinstance(r, Issue))
+
+    def evaluate(self, record: Record, missing: MissingMode = "listed") -> Evaluation:
+        """The whole answer for one record at `record.as_of`."""
+        return _Reasoning(self, record).evaluation(missing)
+
+    def explain(self, record: Record, rule: str) -> tuple[Explanation, ...]:
+        """The verdict on one issue: one explanation, or one for each current order of the patient."""
+        return tuple(_Reasoning(self, record).explanations(rule))
+
+
+class _Anchored:
+    """Issues by the base-fact values of which one must hold for them to fire; an issue without anchors is always in."""
+
+    def __init__(self, issues: Iterator[Issue]) -> None:
+        self.all = tuple(issues)
+        self._always = tuple(issue.name for issue in self.all if not issue.anchors)
+        self._by_fact: dict[str, list[tuple[frozenset[str], str]]] = {}
+        for issue in self.all:
+            for anchor in issue.anchors:
+                self._by_fact.setdefault(anchor.fact, []).append((anchor.values, issue.name))
+
+    def entered(self, values: Mapping[str, str]) -> frozenset[str]:
+        """Names of the issues that may fire."""
+        found = set(self._always)
+        for fact, value in values.items():
+            for wanted, name in self._by_fact.get(fact, ()):
+                if value in wanted:
+                    found.add(name)
+        return frozenset(found)
+
+
+class _Reasoning:
+    """One record under one ruleset: its facts, and the reasoning over them."""
+
+    def __init__(self, evaluator: Evaluator, record: Record) -> None:
+        self.e = evaluator
+        self.record = record
+        self.base = evaluator.ruleset.facts
+        self.facts: dict[str, Fact] = self.base.compute(record)
+        self.values = {name: fact.value for name, fact in self.facts.items() if fact.value != UNKNOWN}
+        self.patient = record.person.reference
+        self.notes: list[str] = []
+        self.disagreements: list[str] = []
+        self.conclusions: dict[str, str] = {}
+
+    # -- evaluation -----------------------------------------------------------------------------------------------
+
+    def evaluation(self, missing: MissingMode) -> Evaluation:
+        entered = self.e._patient_issues.entered(self.values)
+        orders = list(self._orders())
+        per_order = [(order, facts, self.e._order_issues.entered(self.values | _known(facts))) for order, facts in orders]
+        relevant = bool(entered) or any(names for _, _, names in per_order)
+        found: list[Finding] = []
+        if relevant:
+            found += self._patient_findings(entered, missing)
+            for order, facts, names in per_order:
+                if names:
+                    found += self._order_findings(order, facts, names, missing)
+        standing = merged(f for f in found if not f.held_back_by)
+        ruleset = self.e.ruleset
+        return Evaluation(
+            patient=self.patient,
+            as_of=self.record.as_of,
+            ruleset=RulesetId(ruleset.id, ruleset.version, ruleset.hash),
+            complete=self.record.complete,
+            findings=standing,
+            held_back=merged(f for f in found if f.held_back_by),
+            facts=self._told(found),
+            conclusions=self.conclusions,
+            orders={f"{o.reference} {o.ingredient}": facts for o, facts, _ in per_order},
+            relevant=relevant,
+            problems=self.record.problems,
+            backend=self.e.backend.name,
+            disagreements=tuple(self.disagreements),
+            notes=tuple(self.notes),
+        )
+
+    def _patient_findings(self, names: frozenset[str], missing: MissingMode) -> list[Finding]:
+        state = self._inferred("patient", self.values)
+        source = self._source(state, self.facts)
+        found = [finding(issue, source) for issue in self.e._patient_issues.all if issue.name in names]
+        return [self._with_missing(f, source, self.values, missing) for f in found if f is not None]
+
+    def _order_findings(
+        self, order: Medication, facts: Mapping[str, Fact], names: frozenset[str], missing: MissingMode
+    ) -> list[Finding]:
+        values = self.values | _known(facts)
+        state = self._inferred("order", values)
+        source = self._source(state, {**self.facts, **facts}, order)
+        found = [finding(issue, source) for issue in self.e._order_issues.all if issue.name in names]
+        return [self._with_missing(f, source, values, missing) for f in found if f is not None]
+
+    def _inferred(self, part: Literal["patient", "order"], values: Mapping[str, str]) -> Session:
+        """The backend's conclusions, held against the plain reasoning, which explains."""
+        known = values if part == "patient" else {**values, **self.conclusions}
+        session = self.e.plain.session(known)
+        concluded = self.e.backend.infer(known, part)
+        self.disagreements += concluded.disagreements
+        self.notes += concluded.notes
+        if part == "patient":
+            self.conclusions = dict(concluded.conclusions.values)
+        return session
+
+    def _orders(self) -> Iterator[tuple[Medication, dict[str, Fact]]]:
+        for medication in self.base.current_orders(self.record):
+            yield medication, self.base.compute_order(self.record, medication, self.facts)
+
+    def _source(self, state: Session, facts: Mapping[str, Fact], order: Medication | None = None) -> Source:
+        rules = self.e.rules
+        fragile = frozenset(name for name, fact in facts.items() if fact.reason is Reason.CONFLICTING)
+        return Source(
+            program=self.e.ruleset.program,
+            info=self.e.ruleset.info,
+            state=state,
+            proof=Proof(rules, state, fragile),
+            answering=Answering(rules, state, self.e.ruleset.program.base),
+            fact=lambda name: facts.get(name) or self.base.unknown(name, self.record),
+            ask_for=self.base.ask_for,
+            patient=self.patient,
+            tenant=self.e.tenant,
+            order=order.reference if order else "",
+            ingredient=order.ingredient if order else "",
+            draft=bool(order) and order.status == "draft",
+        )
+
+    # -- what is missing ------------------------------------------------------------------------------------------
+
+    def _with_missing(self, f: Finding, source: Source, values: Mapping[str, str], mode: MissingMode) -> Finding:
+        if mode == "none" or f.held_back_by:
+            return f
+        return msgspec.structs.replace(f, missing=self._missing(f.issue, source, values, mode))
+
+    def _missing(
+        self, name: str, source: Source, values: Mapping[str, str], mode: MissingMode
+    ) -> tuple[Missing, ...]:
+        issue = self.e.rules[name]
+        assert isinstance(issue, Issue)  # noqa: S101 - only issues are asked about
+        ways = ways_to_change(issue, source)
+        if mode == "listed":
+            return listed(ways, source.fact, source.ask_for)
+
+        def ask(answers: Mapping[str, str]) -> Outcomes:
+            return self._outcomes({**values, **answers}, source)
+
+        def concerns(outcomes: Outcomes) -> object:
+            return frozenset(o for o in outcomes if o[0] == name)
+
+        return proved(ways, source.fact, source.ask_for, ask=ask, concerns=concerns)
+
+    def _outcomes(self, values: Mapping[str, str], source: Source) -> Outcomes:
+        """Everything that would stand with these values, in the part that `source` speaks of."""
+        state = self.e.plain.session(values)
+        program = self.e.ruleset.program
+        issues = self.e._order_issues.all if source.order else self.e._patient_issues.all
+        gates = [gate for gate in program.gates if state.truth(gate.when) is True]
+        standing = set()
+        for issue in issues:
+            index = state.case(issue.name)
+            if index is None or (issue.unless is not None and state.truth(issue.unless) is True):
+                continue
+            if any(mutes(gate, issue.group) for gate in gates):
+                continue
+            how = stands(issue, issue.cases[index], program, state, draft=source.draft)
+            standing.add((issue.name, how.severity, how.display))
+        return frozenset(standing)
+
+    def _told(self, found: list[Finding]) -> dict[str, Fact]:
+        """Known facts, unknown ones for which something was found, and those listed as missing."""
+        told = {name: f for name, f in self.facts.items() if f.value != UNKNOWN or f.evidence}
+        for name in (m.fact for f in found for m in f.missing):
+            told.setdefault(name, self.facts.get(name) or self.base.unknown(name, self.record))
+        return dict(sorted(told.items()))
+
+    # -- explanation ----------------------------------------------------------------------------------------------
+
+    def explanations(self, name: str) -> Iterator[Explanation]:
+        issue = self.e.rules[name]
+        if not issue.order:
+            yield self._explanation(name, self._source(self.e.plain.session(self.values), self.facts), self.values)
+            return
+        for order, facts in self._orders():
+            values = self.values | _known(facts)
+            source = self._source(self.e.plain.session(values), {**self.facts, **facts}, order)
+            yield self._explanation(name, source, values)
+
+    def _explanation(self, name: str, source: Source, values: Mapping[str, str]) -> Explanation:
+        issue = self.e.rules[name]
+        info = self.e.ruleset.info[name]
+        trees = Trees(self.e.rules, source.state, source.fact, self.base.title, self.e.ruleset.info)
+        f = finding(issue, source) if isinstance(issue, Issue) else None
+        common = {
+            "rule": name, "version": info.version, "status": info.status, "title": info.title, "patient": self.patient,
+            "as_of": self.record.as_of, "sources": info.sources,
+            "order": f"{source.order} {source.ingredient}".strip(),
+        }
+        if not isinstance(issue, Issue):
+            truth = source.state.value(name)
+            verdict = {"unknown": "undetermined", "absent": "does not fire"}.get(truth, "fires")
+            tree = (trees.of(Test(name, frozenset({truth}), closed=truth == UNKNOWN)),)
+            return Explanation(**common, verdict=verdict, severity="", tree=tree)
+        tree = trees.of_issue(issue)
+        if f is not None and not f.held_back_by:
+            missing = self._missing(name, source, values, "proved")
+            return Explanation(
+                **common, verdict="fires", severity=f.severity, display=f.display, tree=tree, missing=missing
+            )
+        if f is not None:
+            return Explanation(**common, verdict="held back", tree=tree, held_back_by=f.held_back_by)
+        if source.state.value(name) == UNKNOWN:
+            missing = self._missing(name, source, values, "proved")
+            return Explanation(**common, verdict="undetermined", tree=tree, missing=missing)
+        return Explanation(**common, verdict="does not fire", tree=tree)
+
+
+def _known(facts: Mapping[str, Fact]) -> dict[str, str]:
+    return {name: fact.value for name, fact in facts.items() if fact.value != UNKNOWN}

@@ -1,0 +1,205 @@
+"""Which answers to unknown facts would change an outcome: candidates found by reasoning backwards over the rules.
+
+An answer set assigns values to at most `WIDTH` unknown base facts ("alone or with two others", rule-language, "Why, and
+what is missing"). What known facts say stays as it is: only unknown ones can be answered. The sets are candidates; who
+needs proof re-evaluates with them (missing.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+from engine.explanation.state import State
+from engine.model.fact import ABSENT, PRESENT, UNKNOWN
+from engine.rules.program import All, Any, AtLeast, Condition, Issue, IssueCase, Literal, Rule
+
+Answers = frozenset[tuple[str, str]]
+Ways = tuple[Answers, ...]
+
+WIDTH = 3
+MOST = 240                 # bound on the sets kept per condition; the narrowest are kept
+ALREADY: Ways = (frozenset(),)
+NEVER: Ways = ()
+
+
+def narrow(ways: Iterable[Answers]) -> Ways:
+    """Minimal, consistent sets, narrowest first."""
+    kept: list[Answers] = []
+    for way in sorted(set(ways), key=lambda way: (len(way), sorted(way))):
+        if len(way) <= WIDTH and len({fact for fact, _ in way}) == len(way) and not any(k <= way for k in kept):
+            kept.append(way)
+            if len(kept) == MOST:
+                break
+    return tuple(kept)
+
+
+def together(parts: Sequence[Ways]) -> Ways:
+    """One set for each way in which all parts come true at once."""
+    ways = ALREADY
+    for part in sorted(parts, key=len):
+        ways = narrow(left | right for left in ways for right in part)
+        if not ways:
+            return NEVER
+    return ways
+
+
+class Answering:
+    """Backward reasoning over one reasoning's state. `values` gives the closed set of every base fact."""
+
+    def __init__(self, rules: Mapping[str, Rule], state: State, values: Mapping[str, Sequence[str]]) -> None:
+        self._rules = rules
+        self._state = state
+        self._values = values
+        self._memo: dict[tuple[str, str, frozenset[str]], Ways] = {}
+
+    # -- conditions -----------------------------------------------------------------------------------------------
+
+    def to_true(self, condition: Condition) -> Ways:
+        """Answers that would make a condition true; the empty set if it is true already."""
+        if self._state.truth(condition) is True:
+            return ALREADY
+        match condition:
+            case Literal(fact=fact, values=values, positive=True):
+                return self.into(fact, values)
+            case Literal(fact=fact, values=values):
+                return self.out_of(fact, values)
+            case All(parts=parts):
+                return together([self.to_true(part) for part in parts])
+            case Any(parts=parts):
+                return narrow(way for part in parts for way in self.to_true(part))
+            case AtLeast(count=count, parts=parts):
+                return self._some([self.to_true(part) for part in parts], count)
+
+    def to_untrue(self, condition: Condition) -> Ways:
+        """Answers that would make a true condition no longer true."""
+        if self._state.truth(condition) is not True:
+            return ALREADY
+        match condition:
+            case Literal(fact=fact, values=values, positive=True):
+                if values == {UNKNOWN}:
+                    return self.into(fact, frozenset(self._closed(fact)) - {UNKNOWN})
+                return self.out_of(fact, values)
+            case Literal(fact=fact, values=values):
+                return self.into(fact, values)
+            case All(parts=parts):
+                return narrow(way for part in parts for way in self.to_untrue(part))
+            case Any(parts=parts):
+                return together([self.to_untrue(part) for part in parts])
+            case AtLeast(count=count, parts=parts):
+                return self._some([self.to_untrue(part) for part in parts], len(parts) - count + 1)
+
+    def to_false(self, condition: Condition) -> Ways:
+        """Answers that would make a condition false; unknown is not false."""
+        if self._state.truth(condition) is False:
+            return ALREADY
+        match condition:
+            case Literal(fact=fact, values=values, positive=True):
+                return self.into(fact, frozenset(self._closed(fact)) - values - {UNKNOWN})
+            case Literal(fact=fact, values=values):
+                return self.into(fact, values)
+            case All(parts=parts):
+                return narrow(way for part in parts for way in self.to_false(part))
+            case Any(parts=parts):
+                return together([self.to_false(part) for part in parts])
+            case AtLeast(count=count, parts=parts):
+                return self._some([self.to_false(part) for part in parts], len(parts) - count + 1)
+
+    def _some(self, ways: Sequence[Ways], count: int) -> Ways:
+        done = sum(way == ALREADY for way in ways)
+        open_ways = [way for way in ways if way not in (ALREADY, NEVER)]
+        need = count - done
+        if need <= 0:
+            return ALREADY
+        return narrow(way for chosen in combinations(open_ways, min(need, WIDTH + 1)) for way in together(chosen))
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    def into(self, name: str, values: frozenset[str]) -> Ways:
+        """Answers that would give a fact one of `values`."""
+        rule = self._rules.get(name)
+        if rule is None:
+            if self._state.value(name) != UNKNOWN:
+                return NEVER
+            return narrow(frozenset({(name, value)}) for value in values - {UNKNOWN})
+        key = ("into", name, values)
+        if key not in self._memo:
+            self._memo[key] = NEVER
+            self._memo[key] = self._into(rule, values)
+        return self._memo[key]
+
+    def _into(self, rule: Rule, values: frozenset[str]) -> Ways:
+        if isinstance(rule, Issue):
+            ways = list(self._into_present(rule)) if PRESENT in values else []
+            ways += self.to_untrue_issue(rule) if UNKNOWN in values else ()
+            return narrow([*ways, *self._into_absent(rule)] if ABSENT in values else ways)
+        now = self._state.case(rule.name)
+        reach = len(rule.cases) if now is None else now
+        ways = [way for case in rule.cases[:reach] if case.value in values for way in self.to_true(case.when)]
+        if now is not None and UNKNOWN in values:
+            ways += self.to_untrue(rule.cases[now].when)
+        if now is not None and rule.cases[now].value not in values:
+            # the true case falls, and a lower one takes over
+            falls = self.to_untrue(rule.cases[now].when)
+            for lower in rule.cases[now + 1 :]:
+                if lower.value in values:
+                    ways += together([falls, self.to_true(lower.when)])
+        return narrow([*ways, *self._into_absent(rule)] if ABSENT in values else ways)
+
+    def _into_present(self, rule: Issue) -> Ways:
+        ways = narrow(way for case in rule.cases for way in self.to_true(case.when))
+        return ways if rule.unless is None else together([ways, self.to_untrue(rule.unless)])
+
+    def _into_absent(self, rule: Rule) -> Ways:
+        """A rule none of whose cases can hold any more is absent; so is an issue whose `unless` is true."""
+        ways = together([self.to_false(case.when) for case in rule.cases])
+        if isinstance(rule, Issue) and rule.unless is not None:
+            return narrow([*ways, *self.to_true(rule.unless)])
+        return ways
+
+    def out_of(self, name: str, values: frozenset[str]) -> Ways:
+        """Answers that would take a fact out of `values`, in which it is now."""
+        rule = self._rules.get(name)
+        if rule is None:                       # what is known stays; what is unknown can become known
+            is_open = UNKNOWN in values and self._state.value(name) == UNKNOWN
+            return self.into(name, frozenset(self._closed(name)) - values) if is_open else NEVER
+        key = ("out", name, values)
+        if key not in self._memo:
+            self._memo[key] = NEVER
+            self._memo[key] = self._out_of(rule, values)
+        return self._memo[key]
+
+    def _out_of(self, rule: Rule, values: frozenset[str]) -> Ways:
+        now = self._state.case(rule.name)
+        if now is None or (isinstance(rule, Issue) and PRESENT not in values):
+            return self._into(rule, frozenset((*self._closed(rule.name), UNKNOWN)) - values)
+        if isinstance(rule, Issue):
+            return self.to_untrue_issue(rule)
+        ways = [way for case in rule.cases[:now] if case.value not in values for way in self.to_true(case.when)]
+        return narrow([*ways, *self.to_untrue(rule.cases[now].when)])
+
+    def to_untrue_issue(self, rule: Issue) -> Ways:
+        """Answers that would silence a firing issue or change which of its cases holds."""
+        now = self._state.case(rule.name)
+        ways: list[Answers] = list(self.to_true(rule.unless)) if rule.unless is not None else []
+        if now is not None:
+            ways += self.to_untrue(rule.cases[now].when)
+        return narrow(way for way in ways if way)
+
+    # -- outcomes -------------------------------------------------------------------------------------------------
+
+    def to_change(self, rule: Issue, now: int | None, policies: Iterable[Condition] = ()) -> Ways:
+        """Answers that would change an issue's outcome: another case, silence, or a policy (adjustment) that flips."""
+        higher: Sequence[IssueCase] = rule.cases if now is None else rule.cases[:now]
+        ways = [way for case in higher for way in self.to_true(case.when)]
+        if now is not None:
+            ways += self.to_untrue(rule.cases[now].when)
+        for condition in (*policies, *([rule.unless] if rule.unless is not None else [])):
+            ways += self.to_untrue(condition) if self._state.truth(condition) is True else self.to_true(condition)
+        return narrow(way for way in ways if way)
+
+    def _closed(self, fact: str) -> Sequence[str]:
+        rule = self._rules.get(fact)
+        if rule is None:
+            return self._values.get(fact, ())
+        return (PRESENT, ABSENT) if isinstance(rule, Issue) else (*(case.value for case in rule.cases), ABSENT)

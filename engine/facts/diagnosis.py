@@ -1,0 +1,22 @@
+"""What the Conditions of a diagnosis say together: the onset of the disease (clinical specification 1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from engine.model.record import Diagnosis
+
+
+def dated(entry: Diagnosis) -> date | None:
+    """Its onset, else the day on which it was recorded."""
+    return entry.onset or entry.recorded
+
+
+def earliest(entries: Iterable[Diagnosis]) -> tuple[date, Diagnosis] | None:
+    """The onset of a disease: the earliest onset, else recorded date, of its entries, refuted ones left out."""
+    known = [(day, e.reference, e) for e in entries if e.certainty != "refuted" and (day := dated(e)) is not None]
+    if not known:
+        return None
+    day, _, entry = min(known, key=lambda item: item[:2])
+    return day, entry

@@ -1,0 +1,171 @@
+"""Kind `quantity`: a number, or a multiple of its own upper limit, in bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import msgspec
+
+from engine.facts.definition import Definition
+from engine.facts.options import Bands, Concepts, Days, Since, ValueName
+from engine.facts.quantity import EXACT, Measure, band
+from engine.facts.reading import POSITIVE, Reading, Readings, concept_of, multiples, numbers, titre
+from engine.facts.said import amount, evidence_for, known, ordered, tests, unknown
+from engine.facts.view import View
+from engine.facts.window import Window, by_day, counted, days_before, newest, none_left, window
+from engine.model.fact import Fact, Reason
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The number of one concept that decides, its band, and the readings that said so."""
+
+    rank: int
+    value: str
+    resting: Readings
+
+
+class QuantityFact(Definition, frozen=True, kw_only=True, tag="quantity"):
+    """The band of the number that `pick` chooses: the newest, the highest ever, or the worst fresh one.
+
+    `worst-fresh`: of all values of the last `worst_of` days the worst, else the newest `within`. On one day the worse
+    end of the concept decides; of several concepts, each by its own newest, the strongest band. An undecided comparator
+    never hides a decided value of the same window; with `highest` it leaves open whether a band is reached.
+    `older_than`: the newest usable value is chosen first and must be older. `measure: times-upper-limit` reads
+    multiples of the own upper limit, `reading: positive` only results whose titre is positive.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("times", "test", "concept")
+
+    concepts: Concepts
+    bands: Bands
+    otherwise: ValueName = "normal"
+    pick: Literal["newest", "highest", "worst-fresh"] = "newest"
+    worst_of: Days | None = None
+    within: Days | None = None
+    since: Since | None = None
+    older_than: Days | None = None
+    measure: Literal["", "times-upper-limit"] = ""
+    reading: Literal["", "positive"] = ""
+
+    def values(self) -> Mapping[str, tuple[str, ...]]:
+        return {self.name: (*(one.value for one in self.bands), self.otherwise)}
+
+    def reads(self) -> frozenset[str]:
+        return frozenset(self.concepts)
+
+    def needs(self) -> frozenset[str]:
+        return frozenset((self.since.fact,)) if self.since else frozenset()
+
+    def check(self) -> tuple[str, ...]:
+        if (self.pick == "worst-fresh") != (self.worst_of is not None):
+            return ("`worst_of` belongs to `pick: worst-fresh`, and that to it",)
+        return ("`older_than` belongs to `pick: newest`",) if self.older_than and self.pick != "newest" else ()
+
+    def compute(self, view: View) -> tuple[Fact, ...]:
+        opening = window(view, self.within, self.since)
+        readable: list[Reading] = []
+        undecided: list[Reading] = []
+        found: list[Chosen] = []
+        fresh = False
+        for concept in self.concepts:
+            readings = self._readings(view, concept)
+            if not readings:
+                continue
+            readable.extend(readings)
+            if self._fresh(view, readings):
+                fresh = True
+                continue
+            kept = counted(readings, opening)
+            chosen = self._choose(view, concept, kept) if kept else None
+            if chosen is not None:
+                found.append(chosen)
+            else:
+                undecided.extend(newest([reading for reading in kept if not self._band(reading)]))
+        if found:
+            return (self._fact(view, sorted(found, key=lambda one: one.rank), opening),)
+        if undecided:
+            return (unknown(self.name, Reason.NOT_USABLE, (*evidence_for(view, undecided), *opening.links)),)
+        return () if fresh else none_left(view, self.name, self.concepts, readable, opening)
+
+    def _readings(self, view: View, concept: str) -> Readings:
+        if self.measure:
+            return multiples(view, concept)
+        readings = numbers(view, concept)
+        if self.reading:
+            how = concept_of(view, concept)
+            return [reading for reading in readings if titre(reading.result, how)[0] == POSITIVE]
+        return readings
+
+    def _fresh(self, view: View, readings: Readings) -> bool:
+        """With `older_than`: whether the newest usable value is not known to be that old; then no older one is read."""
+        if self.older_than is None:
+            return False
+        day = readings[0].day
+        return day is None or day >= days_before(view.as_of, self.older_than)
+
+    def _choose(self, view: View, concept: str, kept: Readings) -> Chosen | None:
+        if self.pick == "highest":
+            return self._strongest(view, concept, kept)
+        lower = concept_of(view, concept).worse == "lower"
+        if self.pick == "worst-fresh" and self.worst_of is not None:
+            first = days_before(view.as_of, self.worst_of)
+            worst = self._worst([reading for reading in kept if reading.day and reading.day >= first], lower)
+            if worst is not None:
+                return worst
+        for _, day in by_day(kept):
+            worst = self._worst(day, lower)
+            if worst is not None:
+                return worst
+        return None
+
+    def _strongest(self, view: View, concept: str, kept: Readings) -> Chosen | None:
+        chosen = self._worst(kept, lower=False)
+        if chosen is None or chosen.value != self.otherwise or len(kept) == 1:
+            return chosen
+        return None if any(not self._band(reading) for reading in kept) else chosen
+
+    def _worst(self, readings: Readings, lower: bool) -> Chosen | None:
+        """The lowest or highest decided number, newest first among equals; `None` when none is decided."""
+        decided = [(value, reading) for reading in readings if (value := self._band(reading))]
+        if not decided:
+            return None
+        if len(decided) > 1:
+            numbers_ = [_number(reading) for _, reading in decided]
+            end = min(numbers_) if lower else max(numbers_)
+            decided = [pair for pair, number in zip(decided, numbers_, strict=True) if number == end]
+            decided.sort(key=lambda pair: self._rank(pair[0]))
+        value = decided[0][0]
+        return Chosen(self._rank(value), value, newest([reading for said, reading in decided if said == value]))
+
+    def _band(self, reading: Reading) -> str:
+        return band(reading.measure, self.bands, self.otherwise) if reading.measure else ""
+
+    def _rank(self, value: str) -> int:
+        for rank, one in enumerate(self.bands):
+            if one.value == value:
+                return rank
+        return len(self.bands)
+
+    def _fact(self, view: View, found: list[Chosen], opening: Window) -> Fact:
+        first = found[0].resting[0]
+        evidence = evidence_for(view, [reading for chosen in found for reading in chosen.resting])
+        if opening.links:
+            evidence = ordered((*evidence, *opening.links))
+        named = tests(self, view, [first.result.concept if first.other is None else self.concepts[0]])
+        times = f"{rounded(first.measure)} times the upper limit" if self.measure and first.measure else ""
+        said = amount(first.result.quantity) if first.other is None and first.result.quantity else ""
+        if first.other is not None and first.measure:
+            said = f"{rounded(first.measure)} {concept_of(view, self.concepts[0]).unit}"
+        return known(self, found[0].value, evidence, first.day, said=said, times=times, **named)
+
+
+def rounded(measure: Measure) -> str:
+    """A number for a text, with two decimals at most."""
+    number = measure.value.quantize(Decimal("0.01"), context=EXACT).normalize(EXACT)
+    return " ".join(filter(None, (measure.comparator, format(number, "f"))))
+
+
+def _number(reading: Reading) -> Decimal:
+    return reading.measure.value if reading.measure else Decimal(0)

@@ -1,0 +1,121 @@
+"""Exact numbers: canonical units, plausible limits, and tests that hold whatever a comparator leaves open.
+
+Source: clinical specification 1.4. Nothing here rounds: factors and limits are decimals, and a number too large or
+too small to be a measurement is not plausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from typing import Literal
+
+import msgspec
+
+from engine.facts.concept import Concept
+from engine.facts.definition import Band
+from engine.model.record import Comparator, Quantity
+
+Fault = Literal["", "unit-missing", "unit-unconvertible", "implausible-value", "not-done"]
+Test = Literal["below", "at_most", "above", "at_least"]
+
+EXACT = Context(prec=80)
+LARGEST_EXPONENT = 30
+TURNED: dict[Comparator, Comparator] = {"": "", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """A number in the canonical unit of its concept, or a multiple of a limit."""
+
+    value: Decimal
+    comparator: Comparator = ""
+
+
+def sane(value: Decimal) -> bool:
+    """Whether a decimal can be computed with: finite, and neither absurdly large nor absurdly small."""
+    return value.is_finite() and (not value or -LARGEST_EXPONENT <= value.adjusted() <= LARGEST_EXPONENT)
+
+
+def factor_of(unit: str, concept: Concept) -> Decimal | None:
+    """The factor from `unit` to the concept's canonical unit; None if it cannot be converted."""
+    if unit == concept.unit:
+        return Decimal(1)
+    return concept.also.get(unit)
+
+
+def canonical(quantity: Quantity, concept: Concept) -> Measure | Fault:
+    """The number in the concept's canonical unit, or why it cannot be used.
+
+    A concept without a unit is a count: whatever unit stands beside the number says nothing. With `absolute` a negative
+    number is its magnitude and turns the comparator; `zero_not_done` makes 0 a test that was not done.
+    """
+    value, comparator = quantity.value, quantity.comparator
+    if not value and concept.zero_not_done and value.is_finite():
+        return "not-done"
+    if concept.unit:
+        if not quantity.unit:
+            return "unit-missing"
+        factor = factor_of(quantity.unit, concept)
+        if factor is None:
+            return "unit-unconvertible"
+    else:
+        factor = Decimal(1)
+    if not sane(value):
+        return "implausible-value"
+    if concept.absolute and value < 0:
+        value, comparator = value.copy_abs(), TURNED[comparator]
+    if factor != 1:
+        value = EXACT.multiply(value, factor)
+    if concept.plausible is not None and not concept.plausible[0] <= value <= concept.plausible[1]:
+        return "implausible-value"
+    return Measure(value, comparator)
+
+
+def against(quantity: Quantity, limit: Quantity, concept: Concept) -> tuple[Measure, Decimal] | None:
+    """A number and a limit of its own range in one unit; None if they cannot be compared.
+
+    A range without a unit has that of the value. The same unit can always be compared, whatever it is; two units only
+    if the concept converts both. A number without unit is never compared.
+    """
+    if not quantity.unit or not sane(limit.value):
+        return None
+    measure = canonical(quantity, concept)
+    unit = limit.unit or quantity.unit
+    if isinstance(measure, Measure) and concept.unit:
+        factor = factor_of(unit, concept)
+        return None if factor is None else (measure, EXACT.multiply(limit.value, factor))
+    foreign = measure == "unit-unconvertible" or (not concept.unit and isinstance(measure, Measure))
+    if not foreign or unit != quantity.unit or not sane(quantity.value):
+        return None
+    return Measure(quantity.value, quantity.comparator), limit.value
+
+
+def certainly(measure: Measure, test: Test, limit: Decimal) -> bool | None:
+    """Whether the number passes the test for certain: True, False, or None when its comparator leaves it open.
+
+    `<x` is below a limit only if x is at most the limit, `>x` above it only if x is at least the limit.
+    """
+    value, comparator = measure.value, measure.comparator
+    if test in ("above", "at_least"):
+        opposite = certainly(measure, "at_most" if test == "above" else "below", limit)
+        return None if opposite is None else not opposite
+    if not comparator:
+        return value < limit if test == "below" else value <= limit
+    if comparator == "<":
+        return True if value <= limit else None
+    if comparator == "<=":
+        return True if value < limit or (test == "at_most" and value == limit) else None
+    if comparator == ">":
+        return False if value >= limit else None
+    return False if value > limit or (test == "below" and value == limit) else None
+
+
+def band(measure: Measure, bands: Sequence[Band], otherwise: str) -> str:
+    """The strongest band that the number certainly reaches, `otherwise` if it is clear of all, "" if left open."""
+    left_open = False
+    for candidate in bands:
+        reached = certainly(measure, candidate.test, candidate.limit)
+        if reached:
+            return candidate.value
+        left_open = left_open or reached is None
+    return "" if left_open else otherwise

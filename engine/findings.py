@@ -1,0 +1,189 @@
+"""Conclusions -> findings: severity, display, gates, reasons, identity, texts.
+
+A finding is an issue that fires and that no gate mutes. Gates change no fact; what they mute is kept apart with the
+reason. Adjustments apply in the order in which the case names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from engine.explanation.answers import Answering, Ways
+from engine.explanation.missing import listed
+from engine.explanation.proof import Facts, Proof, union
+from engine.explanation.state import State
+from engine.identity import evidence_hash, identifier
+from engine.model.fact import Fact
+from engine.model.finding import DISPLAYS, SEVERITIES, Because, Finding, HeldBack
+from engine.rules.info import RuleInfo
+from engine.rules.program import Adjustment, Condition, Gate, Issue, IssueCase, Program
+from engine.texts import fill
+
+DEFAULT_DISPLAY = {"high": "warning", "moderate": "warning", "low": "information"}
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How an issue stands: severity and display after adjustments, and what changed them."""
+
+    severity: str
+    display: str
+    adjustments: tuple[str, ...]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What findings are made of, for one patient or one order of it."""
+
+    program: Program
+    info: Mapping[str, RuleInfo]
+    state: State
+    proof: Proof
+    answering: Answering
+    fact: Callable[[str], Fact]            # base fact, known or unknown
+    ask_for: Callable[[str], str]
+    patient: str
+    tenant: str = ""
+    order: str = ""                        # reference of the order
+    ingredient: str = ""
+    draft: bool = False                    # the order is a draft
+
+
+def stands(issue: Issue, case: IssueCase, program: Program, state: State, *, draft: bool) -> Standing:
+    """Severity and display of a true case (rule-language, "Policies")."""
+    severity, display, applied = case.severity, "", []
+    for name in case.adjust:
+        adjustment = program.adjustments[name]
+        if state.truth(adjustment.when) is True:
+            severity = adjusted(severity, adjustment)
+            display = adjustment.display or display
+            applied.append(name)
+    default = "interruptive" if issue.order and draft and severity == "high" else DEFAULT_DISPLAY[severity]
+    return Standing(severity, display or case.display or default, tuple(applied))
+
+
+def adjusted(severity: str, adjustment: Adjustment) -> str:
+    """The severity after one adjustment: high -> moderate -> low -> low, or the one it names."""
+    if adjustment.severity == "one-step-lower":
+        return SEVERITIES[min(SEVERITIES.index(severity) + 1, len(SEVERITIES) - 1)]
+    return adjustment.severity or severity
+
+
+def mutes(gate: Gate, group: str) -> bool:
+    """Whether a gate that holds mutes findings of a group."""
+    return group not in gate.keep if gate.keep is not None else group in (gate.mute or ())
+
+
+def finding(issue: Issue, source: Source) -> Finding | None:
+    """The finding of an issue with a true case; `held_back_by` says what silences it. None: no case is true."""
+    state = source.state
+    index = state.case(issue.name)
+    if index is None:
+        return None
+    case = issue.cases[index]
+    standing = stands(issue, case, source.program, state, draft=source.draft)
+    facts = reasons(issue, index, source)
+    because = tuple(because_of(name, source) for name in facts)
+    rule = source.info[issue.name]
+    return Finding(
+        issue=issue.name,
+        severity=standing.severity,
+        display=standing.display,
+        group=issue.group,
+        rule=issue.rule,
+        version=rule.version,
+        hash=rule.hash,
+        summary=summary(issue, case, facts, source),
+        case=index,
+        advice=case.advice or rule.advice,
+        because=because,
+        adjusted_by=standing.adjustments,
+        held_back_by=held_back(issue, source),
+        order=source.order if issue.order else "",
+        ingredient=source.ingredient if issue.order else "",
+        identifier=identifier(source.patient, issue.name, source.order if issue.order else "", source.tenant),
+        evidence_hash=evidence_hash(because),
+    )
+
+
+def reasons(issue: Issue, index: int, source: Source) -> Facts:
+    """Base facts of the true case, of what keeps higher cases, `unless` and gates from being true, of adjustments."""
+    state, proof = source.state, source.proof
+    case = issue.cases[index]
+    parts = [proof.true(case.when)]
+    parts += [proof.not_true(higher.when) for higher in issue.cases[:index]]
+    if issue.unless is not None and state.truth(issue.unless) is not True:
+        parts.append(proof.not_true(issue.unless))
+    for condition in (source.program.adjustments[name].when for name in case.adjust):
+        parts.append(proof.true(condition) if state.truth(condition) is True else proof.not_true(condition))
+    for gate in source.program.gates:
+        if mutes(gate, issue.group) and state.truth(gate.when) is not True:
+            parts.append(proof.not_true(gate.when))
+    return union(parts)
+
+
+def held_back(issue: Issue, source: Source) -> tuple[HeldBack, ...]:
+    """The `unless` and the gates that hold against an issue."""
+    held = []
+    if issue.unless is not None and source.state.truth(issue.unless) is True:
+        held.append(_held("unless", issue.unless, source))
+    held += [
+        _held(f"gate {'keep' if gate.keep is not None else 'mute'} {' '.join(gate.keep or gate.mute or ())}".strip(),
+              gate.when, source)
+        for gate in source.program.gates
+        if mutes(gate, issue.group) and source.state.truth(gate.when) is True
+    ]
+    return tuple(held)
+
+
+def _held(by: str, condition: Condition, source: Source) -> HeldBack:
+    return HeldBack(by=by, because=tuple(because_of(name, source) for name in source.proof.true(condition)))
+
+
+def because_of(name: str, source: Source) -> Because:
+    """A base fact as a reason."""
+    fact = source.fact(name)
+    return Because(fact=name, value=fact.value, shown=fact.shown or f"{name}: {fact.value}", evidence=fact.evidence)
+
+
+def ways_to_change(issue: Issue, source: Source) -> Ways:
+    """Answer sets that may change the outcome of an issue (candidates, narrowest first)."""
+    index = source.state.case(issue.name)
+    adjust = issue.cases[index].adjust if index is not None else ()
+    policies = [source.program.adjustments[name].when for name in adjust]
+    return source.answering.to_change(issue, index, policies)
+
+
+def summary(issue: Issue, case: IssueCase, facts: Facts, source: Source) -> str:
+    """The summary with its placeholders filled."""
+    rule = source.info[issue.name]
+    template = case.summary or rule.summary
+    lists: dict[str, Sequence[str]] = {}
+    if "{list}" in template:
+        lists["list"] = [
+            source.fact(name).shown or name for name, condition in rule.listed if source.state.truth(condition) is True
+        ]
+    if "{missing}" in template:
+        missing = listed(ways_to_change(issue, source), source.fact, source.ask_for)
+        lists["missing"] = [m.ask_for or m.fact for m in missing]
+    return fill(template, lambda name: shown(name, source), facts, lists)
+
+
+def shown(name: str, source: Source) -> str:
+    """The text of a fact in a summary: what the record says, else the value of a derived fact."""
+    value = source.state.value(name)
+    return source.fact(name).shown or value
+
+
+def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding per issue and order: over several ingredients the highest severity, then the most visible display."""
+    best: dict[tuple[str, str], Finding] = {}
+    for candidate in findings:
+        key = (candidate.issue, candidate.order)
+        if key not in best or _rank(candidate) < _rank(best[key]):
+            best[key] = candidate
+    return tuple(best.values())
+
+
+def _rank(candidate: Finding) -> tuple[int, int]:
+    return SEVERITIES.index(candidate.severity), DISPLAYS.index(candidate.display)

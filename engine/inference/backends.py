@@ -1,0 +1,58 @@
+"""Which backends there are, and the one that runs two and compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from engine.errors import BackendError
+from engine.inference.durable import DurableBackend, load_engine
+from engine.inference.guarded import GuardedDurable
+from engine.inference.plain import PlainBackend
+from engine.inference.port import Backend, Inference, Part, compare
+from engine.rules.program import Program
+
+Name = Literal["plain", "durable", "both"]
+
+
+def available() -> tuple[Name, ...]:
+    """The backends that can run here."""
+    try:
+        load_engine()
+    except BackendError:
+        return ("plain",)
+    return ("plain", "durable", "both")
+
+
+def make_backend(name: Name, program: Program, *, guarded: bool = False) -> Backend:
+    """A backend for a program. `guarded` runs durable-rules in a process of its own (for a service).
+
+    Raises BackendError if durable-rules is asked for and not installed, or the program is beyond its limits.
+    """
+    if name == "plain":
+        return PlainBackend(program)
+    durable = GuardedDurable(program) if guarded else DurableBackend(program)
+    return durable if name == "durable" else Both(PlainBackend(program), durable)
+
+
+class Both:
+    """The plain backend answers, the durable one is held against it in every evaluation."""
+
+    name = "both"
+
+    def __init__(self, plain: Backend, durable: Backend) -> None:
+        self.plain = plain
+        self.durable = durable
+
+    def close(self) -> None:
+        self.plain.close()
+        self.durable.close()
+
+    def infer(self, values: Mapping[str, str], part: Part = "patient") -> Inference:
+        """Plain's conclusions, with each disagreement, or a note if the durable backend gave no answer."""
+        plain = self.plain.infer(values, part).conclusions
+        try:
+            durable = self.durable.infer(values, part).conclusions
+        except BackendError as failure:
+            return Inference(plain, notes=(str(failure),))
+        return Inference(plain, disagreements=compare(plain, durable))

@@ -1,0 +1,148 @@
+"""The plain backend: the meaning of the rule language, read off its page and nothing else.
+
+A derived fact has the value of its first true case; without one it is `absent` if every case is false, else unknown. An
+issue is `present` when a case is true and `unless` is not, `absent` when every case is false or `unless` is true, else
+unknown. Rules stand in dependency order, so each is decided once.
+
+Conditions are prepared once per program (`kleene.compiled`); deciding all rules of a patient then costs under 0.1 ms.
+Anchors are not needed for that and not used: every rule always gets its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from engine.inference.kleene import Test, Truth, compiled, conditions, literals
+from engine.inference.port import Inference, Part
+from engine.model.fact import ABSENT, PRESENT, UNKNOWN
+from engine.rules.program import Conclusions, Condition, DerivedCase, Issue, IssueCase, Program, Rule
+
+
+def infer(values: Mapping[str, str], rules: Sequence[Rule]) -> Conclusions:
+    """Decide `rules` (in dependency order) from the known facts; a fact that is not in `values` is unknown.
+
+    Prepares the rules each time: to evaluate many patients use `PlainBackend`.
+    """
+    return _Rules(rules).decide(values)
+
+
+class PlainBackend:
+    """A program made ready for many evaluations. It keeps nothing between them, so threads may share it."""
+
+    name = "plain"
+
+    def __init__(self, program: Program) -> None:
+        self._parts = {"patient": _Rules(program.patient), "order": _Rules(program.order)}
+        self._deciders = {decider.name: decider for rules in self._parts.values() for decider in rules.deciders}
+
+    def infer(self, values: Mapping[str, str], part: Part = "patient") -> Inference:
+        """Decide every rule of a part (see `port.Backend`)."""
+        return Inference(self._parts[part].decide(values))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def session(self, values: Mapping[str, str]) -> Session:
+        """A what-if over the rules of both parts that decides only what is asked of it."""
+        return Session(values, self._deciders)
+
+
+class Session:
+    """The facts of one patient (and one order); rules of both parts are decided on demand and remembered.
+
+    Opening one is cheap: each changed answer gets a new session. A derived fact or issue that stands in `values` is
+    taken as it is; leave it out where a fact below it was changed.
+    """
+
+    __slots__ = ("facts",)
+
+    def __init__(self, values: Mapping[str, str], deciders: Mapping[str, _Decider]) -> None:
+        self.facts = _Facts(values, deciders)
+
+    def value(self, name: str) -> str:
+        """The value of a fact, derived fact or issue; unknown if nothing says otherwise."""
+        return self.facts[name]
+
+    def case(self, name: str) -> int | None:
+        """Which case of a rule is the first true one, held back by `unless` or not; None if no case is true."""
+        self.value(name)
+        if name not in self.facts.cases:         # its value was given, not decided
+            self.facts.decide(name)
+        return self.facts.cases[name]
+
+    def truth(self, condition: Condition) -> Truth:
+        """Whether a condition holds; None if unknown."""
+        return compiled(condition)(self.facts)
+
+
+class _Facts(dict[str, str]):
+    """The memory of a session. What is not in it yet is decided when it is read."""
+
+    __slots__ = ("cases", "deciders")
+
+    def __init__(self, values: Mapping[str, str], deciders: Mapping[str, _Decider]) -> None:
+        super().__init__(values)
+        self.cases: dict[str, int | None] = {}
+        self.deciders = deciders
+
+    def __missing__(self, name: str) -> str:
+        value = self[name] = self.decide(name)
+        return value
+
+    def decide(self, name: str) -> str:
+        decider = self.deciders.get(name)
+        value, self.cases[name] = decider.decide(self) if decider else (UNKNOWN, None)
+        return value
+
+
+class _Decider:
+    """One rule, prepared."""
+
+    __slots__ = ("cases", "name", "unless")
+
+    def __init__(self, rule: Rule) -> None:
+        self.name = rule.name
+        cases: Sequence[DerivedCase | IssueCase] = rule.cases
+        self.cases: tuple[tuple[int, Test, str], ...] = tuple(
+            (index, compiled(case.when), case.value if isinstance(case, DerivedCase) else PRESENT)
+            for index, case in enumerate(cases)
+        )
+        self.unless = compiled(rule.unless) if isinstance(rule, Issue) and rule.unless is not None else None
+
+    def decide(self, facts: Mapping[str, str]) -> tuple[str, int | None]:
+        """The value, and the index of the first true case (None: no case is true)."""
+        value, first = ABSENT, None
+        for index, test, concluded in self.cases:
+            truth = test(facts)
+            if truth:
+                value, first = concluded, index
+                break
+            if truth is None:
+                value = UNKNOWN
+        if self.unless is not None and value != ABSENT and self.unless(facts):
+            value = ABSENT
+        return value, first
+
+
+class _Rules:
+    """The rules of one part, prepared, and every fact they read."""
+
+    __slots__ = ("deciders", "unknown")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        rules = tuple(rules)
+        self.deciders = tuple(_Decider(rule) for rule in rules)
+        read = (literal.fact for rule in rules for condition in conditions(rule) for literal in literals(condition))
+        self.unknown = dict.fromkeys(read, UNKNOWN)
+
+    def decide(self, values: Mapping[str, str]) -> Conclusions:
+        facts = {**self.unknown, **values}
+        concluded: dict[str, str] = {}
+        cases: dict[str, int] = {}
+        for decider in self.deciders:
+            name = decider.name
+            value, first = decider.decide(facts)
+            facts[name] = concluded[name] = value
+            if first is not None:
+                cases[name] = first
+        return Conclusions(values=concluded, cases=cases)

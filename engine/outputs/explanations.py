@@ -1,0 +1,41 @@
+"""An explanation as text: a tree that a clinician can follow down to the resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from engine.evaluation import Explanation
+from engine.explanation.tree import Node
+from engine.outputs.wording import evidence_line, missing_line
+
+MARK = {"true": "+", "false": "-", "unknown": "?"}
+
+
+def explanation_text(explanation: Explanation) -> str:
+    """Verdict, tree, what is missing, sources; one section."""
+    lines = [
+        f"{explanation.rule} {explanation.version} ({explanation.status}): {explanation.title}",
+        f"{explanation.patient} as of {explanation.as_of}" + (f", {explanation.order}" if explanation.order else ""),
+        f"verdict: {explanation.verdict}" + (f", {explanation.severity}" if explanation.severity else ""),
+    ]
+    lines += [f"held back by {held.by}: {'; '.join(b.shown for b in held.because)}" for held in explanation.held_back_by]
+    lines += _lines(explanation.tree, 0)
+    if explanation.missing:
+        lines += ["missing:", *(f"  ? {missing_line(missing)}" for missing in explanation.missing)]
+    lines += ["sources:", *(f"  {s.ref}: {s.says or s.citation}" for s in explanation.sources)]
+    return "\n".join(lines)
+
+
+def _lines(nodes: Iterable[Node], depth: int) -> Iterator[str]:
+    for node in nodes:
+        yield f"{'  ' * depth}{MARK[node.truth]} {node.text}{_found(node)}"
+        for evidence in node.evidence:
+            yield f"{'  ' * (depth + 1)}  {evidence_line(evidence)}"
+        yield from _lines(node.children, depth + 1)
+
+
+def _found(node: Node) -> str:
+    if not node.fact:
+        return ""
+    found = f" [{node.value}{': ' + node.reason if node.reason else ''}]"
+    return found + (f" ({node.rule})" if node.rule else "")

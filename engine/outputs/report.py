@@ -1,0 +1,30 @@
+"""A report of many evaluations: one self-contained HTML page for clinicians and informaticians."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from engine.model.finding import SEVERITIES, Evaluation
+from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line
+from engine.rules.info import RuleInfo
+
+
+def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str) -> str:
+    """The page as text; everything that comes from a record is escaped by the template engine."""
+    environment = Environment(
+        loader=PackageLoader("engine.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"because": because_line, "evidence": evidence_line, "missing": missing_line}
+    counts = Counter((f.issue, f.severity) for e in evaluations for f in e.findings)
+    return environment.get_template("report.html").render(
+        evaluations=evaluations,
+        info=info,
+        source=source,
+        disclaimer=DISCLAIMER,
+        counts=sorted(counts.items(), key=lambda item: (SEVERITIES.index(item[0][1]), item[0][0])),
+        problems=sum(len(e.problems) for e in evaluations),
+    )
