@@ -17,11 +17,13 @@ from engine.explanation.missing import Outcomes, listed, proved
 from engine.explanation.proof import Proof
 from engine.explanation.state import rules_by_name
 from engine.explanation.tree import Node, Trees
+from engine.facts.kinds.data_quality import of_a_rare_concept
 from engine.findings import Source, finding, merged, mutes, stands, ways_to_change
 from engine.inference.backends import Backend, make_backend
 from engine.inference.plain import PlainBackend, Session
 from engine.model.fact import UNKNOWN, Fact, Reason
 from engine.model.finding import Evaluation, Finding, HeldBack, Missing, RulesetId
+from engine.model.problem import Problem
 from engine.model.record import Medication, Record
 from engine.rules.info import Source as Citation
 from engine.rules.program import Issue
@@ -62,6 +64,7 @@ class Evaluator:
         self.rules = rules_by_name(ruleset.program)
         self._patient_issues = _Anchored(r for r in ruleset.program.patient if isinstance(r, Issue))
         self._order_issues = _Anchored(r for r in ruleset.program.order if isinstance(r, Issue))
+        self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == "data-quality")
 
     def evaluate(self, record: Record, missing: MissingMode = "listed") -> Evaluation:
         """The whole answer for one record at `record.as_of`."""
@@ -73,19 +76,20 @@ class Evaluator:
 
 
 class _Anchored:
-    """Issues by the base-fact values of which one must hold for them to fire; an issue without anchors is always in."""
+    """Issues by the base-fact values of which one must hold for them to fire. Those of data quality have no anchor
+    (`always`): they make nobody relevant."""
 
     def __init__(self, issues: Iterator[Issue]) -> None:
         self.all = tuple(issues)
-        self._always = tuple(issue.name for issue in self.all if not issue.anchors)
+        self.always = frozenset(issue.name for issue in self.all if not issue.anchors)
         self._by_fact: dict[str, list[tuple[frozenset[str], str]]] = {}
         for issue in self.all:
             for anchor in issue.anchors:
                 self._by_fact.setdefault(anchor.fact, []).append((anchor.values, issue.name))
 
     def entered(self, values: Mapping[str, str]) -> frozenset[str]:
-        """Names of the issues that may fire."""
-        found = set(self._always)
+        """Names of the anchored issues that may fire."""
+        found = set()
         for fact, value in values.items():
             for wanted, name in self._by_fact.get(fact, ()):
                 if value in wanted:
@@ -114,9 +118,10 @@ class _Reasoning:
         orders = list(self._orders())
         per_order = [(order, facts, self.e._order_issues.entered(self.values | _known(facts))) for order, facts in orders]
         relevant = bool(entered) or any(names for _, _, names in per_order)
+        problems = self.record.problems if relevant else (*self.record.problems, *self._set_aside())
         found: list[Finding] = []
-        if relevant:
-            found += self._patient_findings(entered, missing)
+        if relevant or any(name in self.values for name in self.e._quality):
+            found += self._patient_findings(entered | self.e._patient_issues.always, missing)
             for order, facts, names in per_order:
                 if names:
                     found += self._order_findings(order, facts, names, missing)
@@ -133,11 +138,21 @@ class _Reasoning:
             conclusions=self.conclusions,
             orders={f"{o.reference} {o.ingredient}": facts for o, facts, _ in per_order},
             relevant=relevant,
-            problems=self.record.problems,
+            problems=problems,
             backend=self.e.backend.name,
             disagreements=tuple(self.disagreements),
             notes=tuple(self.notes),
         )
+
+    def _set_aside(self) -> Iterator[Problem]:
+        """Unusable data of common concepts: findings in relevant patients only, else problems of the run."""
+        for name in self.e._quality & self.values.keys():
+            fact = self.facts[name]
+            if of_a_rare_concept(fact.evidence, self.record, self.base.tables):
+                continue
+            del self.values[name]
+            for evidence in fact.evidence:
+                yield Problem("unusable-datum", evidence.reference, name.rpartition(".")[2].replace("-", " "))
 
     def _patient_findings(self, names: frozenset[str], missing: MissingMode) -> list[Finding]:
         state = self._inferred("patient", self.values)
@@ -159,7 +174,9 @@ class _Reasoning:
         known = values if part == "patient" else {**values, **self.conclusions}
         session = self.e.plain.session(known)
         concluded = self.e.backend.infer(known, part)
-        self.disagreements += concluded.disagreements
+        self.disagreements += [
+            f"{d.name}: plain {d.plain.value}, durable {d.durable.value}" for d in concluded.disagreements
+        ]
         self.notes += concluded.notes
         if part == "patient":
             self.conclusions = dict(concluded.conclusions.values)

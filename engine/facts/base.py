@@ -13,6 +13,7 @@ import msgspec
 
 from engine.facts.definition import Definition
 from engine.facts.kinds import Kind
+from engine.facts.medication import TAKING_DAYS, current
 from engine.facts.parameter import Parameter
 from engine.facts.view import Tables, View
 from engine.model.fact import UNKNOWN, Fact, Reason
@@ -94,6 +95,29 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
         reads = self._basis.get(name, frozenset()) if asked is not None else frozenset()
         reason = Reason.NOT_REQUESTED if reads and asked is not None and not reads & asked else Reason.NOTHING_RECORDED
         return Fact(name, UNKNOWN, reason)
+
+    def current_orders(self, record: Record) -> tuple[Medication, ...]:
+        """The entries for which the order program runs: active, on hold or draft, and supplies that ended so late that
+        they count as taken (clinical specification 1.8)."""
+        taking_days = self._taking_days
+        return tuple(entry for entry in record.medications if current(entry, record.as_of, taking_days))
+
+    def title(self, name: str) -> str:
+        """What a base fact is called; the name itself if it has no title."""
+        return self._texts.get(name, ("", ""))[0] or name
+
+    def ask_for(self, name: str) -> str:
+        """What to ask for so that a base fact becomes known."""
+        return self._texts.get(name, ("", ""))[1] or self.title(name)
+
+    @cached_property
+    def _texts(self) -> dict[str, tuple[str, str]]:
+        return {name: (info.title, info.ask_for) for name, info in self.info().items()}
+
+    @cached_property
+    def _taking_days(self) -> int:
+        parameter = self.parameters.get(TAKING_DAYS)
+        return int(parameter.value) if parameter is not None else 0
 
     def touched_concepts(self) -> frozenset[str]:
         """Concepts and ingredients that any definition reads."""

@@ -62,7 +62,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset() if self.reads() or self.drugs() else self.needs()
 
     def current(self) -> bool:
-        """Whether a known value speaks of now: a value in its window, a drug taken or ordered, the present encounter."""
+        """Whether a known value speaks of now: it lies in its window, or the drug is taken or ordered."""
         return getattr(self, "within", None) is not None or getattr(self, "encounter", "") == "current"
 
     def common_values(self) -> frozenset[str]:

@@ -40,6 +40,11 @@ def ordered(entry: Medication) -> bool:
     return entry.status in ("active", "on-hold", "draft")
 
 
+def current(entry: Medication, as_of: date, taking_days: int) -> bool:
+    """Ordered, or a supply that still counts as taken."""
+    return ordered(entry) or (entry.supply and taken(entry, as_of, taking_days))
+
+
 def ever_given(entry: Medication, as_of: date) -> bool:
     """Active, completed, stopped, or on hold with a start that is not after today; never a draft."""
     if entry.status == "on-hold":

@@ -14,9 +14,9 @@ import msgspec
 
 from engine.facts.options import Component, ConceptName
 from engine.facts.quantity import Measure, certainly, sane
-from engine.facts.reading import Reading, Readings, entries
+from engine.facts.reading import Reading, Readings, entries, yes_no
 from engine.facts.view import View
-from engine.facts.window import Window, counts, earliest
+from engine.facts.window import Window, counted, counts, earliest
 from engine.model.fact import PRESENT
 from engine.model.record import Quantity, Result
 
@@ -69,6 +69,36 @@ def denier(reading: Reading, absent: Readings) -> Reading | None:
     )
 
 
+class Holds(msgspec.Struct, frozen=True):
+    """The regions in which a way holds, with what each rests on; and the signs that contradict each other."""
+
+    found: dict[str, list[Reading]]
+    dropped: list[Reading]
+
+
+def way_holds(view: View, way: Way, opening: Window) -> Holds:
+    """Where a way holds, found once for all definitions that share it."""
+    key = ("way", way, opening)
+    holds: Holds | None = view.cache.get(key)
+    if holds is None:
+        limbs = limb_regions(view) if way.muscles == "enough" else frozenset()
+        if way.muscle_test:
+            holds = Holds(_tested(view, way, opening, limbs), [])
+        else:
+            read, dropped = without_conflicts(counted(yes_no(view, way.sign), opening))
+            holds = Holds(signs_by_region(view, way, read, limbs), dropped)
+        view.cache[key] = holds
+    return holds
+
+
+def _tested(view: View, way: Way, opening: Window, limbs: frozenset[str]) -> dict[str, list[Reading]]:
+    regions: dict[str, list[Reading]] = {}
+    for reading in active(view, way, opening):
+        regions.setdefault(reading.result.region, []).append(reading)
+    resting = {region: enough(view, here) if region in limbs else here[:1] for region, here in regions.items()}
+    return {region: found for region, found in resting.items() if found}
+
+
 def signs_by_region(
     view: View, way: Way, readings: Readings, limbs: frozenset[str]
 ) -> dict[str, list[Reading]]:
@@ -82,10 +112,14 @@ def signs_by_region(
 
 
 def shows(result: Result, way: Way) -> bool:
-    parts = result.parts
-    if not parts:
-        return False
-    return any([all([parts.get(name) is True for name in together]) for together in way.components])
+    """Whether the components of one of the sets are all stated as present."""
+    for together in way.components if result.parts else ():
+        for name in together:
+            if result.parts.get(name) is not True:
+                break
+        else:
+            return True
+    return False
 
 
 def several(view: View, result: Result) -> bool:

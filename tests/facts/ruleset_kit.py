@@ -56,13 +56,36 @@ sex: {kind: patient, field: sex}
 dead: {kind: patient, field: deceased}
 inactive: {kind: patient, field: inactive}
 complete: {kind: patient, field: complete}
-age: {kind: elapsed, from: {birth: patient}, in: years, bands: [{child: {below: grown-up}}, {adult: {at_most: elder}}], otherwise: old}
-fog-diagnosis: {kind: condition, concept: fog, title: Fog, shown: "fog {value} on {date}", encounter_only: {apart: apart-days, unless_taken: calming}, ended_conflicts: true}
+age:
+  kind: elapsed
+  from: {birth: patient}
+  in: years
+  bands: [{child: {below: grown-up}}, {adult: {at_most: elder}}]
+  otherwise: old
+fog-diagnosis:
+  kind: condition
+  concept: fog
+  title: Fog
+  shown: "fog {value} on {date}"
+  encounter_only: {apart: apart-days, unless_taken: calming}
+  ended_conflicts: true
 plain-fog: {kind: condition, concept: fog}
 any-disease: {kind: condition, concepts: [fog, haze]}
 live-haze: {kind: condition, concept: haze, live_only: true, sets: {over: [refuted, ended]}}
-fog-to-haze: {kind: elapsed, from: {onset: fog}, to: {onset: haze}, in: months, absolute: true, bands: [{close: {below: half-year}}], otherwise: apart}
-newest-start: {kind: elapsed, from: {newest_of: [{onset: fog}, {fact_since: calm-ever}]}, in: days, bands: [{recent: {at_most: recent-days}}], otherwise: old}
+fog-to-haze:
+  kind: elapsed
+  from: {onset: fog}
+  to: {onset: haze}
+  in: months
+  absolute: true
+  bands: [{close: {below: half-year}}]
+  otherwise: apart
+newest-start:
+  kind: elapsed
+  from: {newest_of: [{onset: fog}, {fact_since: calm-ever}]}
+  in: days
+  bands: [{recent: {at_most: recent-days}}]
+  otherwise: old
 symptoms: {kind: elapsed, from: {value: onset-day}, in: days, bands: [{recent: {at_most: recent-days}}], otherwise: old}
 on-wakal: {kind: elapsed, from: {first_taken: wakal}, bands: [{short: {at_most: recent-days}}], otherwise: long}
 salt-done: {kind: elapsed, from: {last_result: [salt]}, bands: [{recent: {at_most: recent-days}}], otherwise: old}
@@ -85,9 +108,25 @@ order.course: {kind: order, field: course}
 order.age: {kind: order, field: age, new: new-days, long: long-days}
 order.initial: {kind: order, field: initial, lookback: lookback-days}
 order.single: {kind: dose, drugs: calming, of: single, bands: [{above-maximum: {above: single-max}}]}
-order.daily: {kind: dose, drugs: calming, of: daily, bands: [{above-maximum: {above: daily-max}}, {above-start: {above: daily-start}}]}
-order.daily-per-kg: {kind: dose, drugs: calming, of: daily-steroid, per: weight, per_within: weight-days, bands: [{above-start: {above: per-kg-max}}]}
-order.course-per-kg: {kind: dose, drugs: calming, of: course, per: weight, per_within: weight-days, bands: [{above-maximum: {above: course-max}}]}
+order.daily:
+  kind: dose
+  drugs: calming
+  of: daily
+  bands: [{above-maximum: {above: daily-max}}, {above-start: {above: daily-start}}]
+order.daily-per-kg:
+  kind: dose
+  drugs: calming
+  of: daily-steroid
+  per: weight
+  per_within: weight-days
+  bands: [{above-start: {above: per-kg-max}}]
+order.course-per-kg:
+  kind: dose
+  drugs: calming
+  of: course
+  per: weight
+  per_within: weight-days
+  bands: [{above-maximum: {above: course-max}}]
 """
 FILES = {
     "parameters.yaml": PARAMETERS,

@@ -54,14 +54,22 @@ def test_what_a_status_counts_for(entry: Medication, uses: set[str]) -> None:
 
 @pytest.mark.parametrize(
     ("entry", "counts"),
-    [(drug("active"), True), (drug("on-hold"), True), (drug("draft"), True), (drug("completed", 91), False), (drug("stopped", 3), False)],
+    [
+        (drug("active"), True),
+        (drug("on-hold"), True),
+        (drug("draft"), True),
+        (drug("completed", 91), False),
+        (drug("stopped", 3), False),
+    ],
 )
 def test_taken_or_ordered_is_both(entry: Medication, counts: bool) -> None:
     wakal = medication("wakal", entry.status, start=entry.start)
     assert (fact("wakal", wakal).value == "present") is counts
 
 
-@pytest.mark.parametrize(("route", "value"), [("drops", "unknown"), ("cream", "unknown"), ("inhaled", "present"), ("", "present")])
+@pytest.mark.parametrize(
+    ("route", "value"), [("drops", "unknown"), ("cream", "unknown"), ("inhaled", "present"), ("", "present")]
+)
 def test_a_topical_route_is_not_systemic_and_every_other_one_is(route: str, value: str) -> None:
     found = fact("calm-taking", drug(route=route))
     assert found.value == value
@@ -160,7 +168,8 @@ def test_a_code_outside_the_closed_set_is_unknown_and_not_a_new_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "value"), [("drops", "topical"), ("iv", "parenteral"), ("im", "parenteral"), ("oral", "other"), ("", "unknown")]
+    ("route", "value"),
+    [("drops", "topical"), ("iv", "parenteral"), ("im", "parenteral"), ("oral", "other"), ("", "unknown")],
 )
 def test_a_route_is_topical_parenteral_other_or_not_stated(route: str, value: str) -> None:
     assert order_fact("order.route", drug(route=route)).value == value
@@ -210,13 +219,18 @@ def test_a_draft_is_initial_when_a_complete_record_holds_no_other_entry(other: M
 
 def test_another_row_of_the_same_order_is_no_other_entry() -> None:
     order = drug("draft", reference="MedicationRequest/one")
-    assert order_fact("order.initial", order, drug("draft", reference="MedicationRequest/one"), complete=True).value == "present"
+    assert (
+        order_fact("order.initial", order, drug("draft", reference="MedicationRequest/one"), complete=True).value
+        == "present"
+    )
 
 
 # ---- doses
 
 
-@pytest.mark.parametrize(("dose", "value"), [("120", "normal"), ("120.01", "above-maximum"), (None, "unknown"), ("0", "unknown")])
+@pytest.mark.parametrize(
+    ("dose", "value"), [("120", "normal"), ("120.01", "above-maximum"), (None, "unknown"), ("0", "unknown")]
+)
 def test_a_single_dose_above_the_maximum(dose: str | None, value: str) -> None:
     order = drug(single_mg=None if dose is None else Decimal(dose))
     assert order_fact("order.single", order).value == value

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from result_kit import AS_OF, ago, diagnosis, medication, record, reduced, references, result
-from ruleset_kit import base, load
+from ruleset_kit import FILES, base, load
 
 from engine.facts.base import FactBase
 from engine.model.fact import UNKNOWN, Reason
 from engine.model.record import Diagnosis, Medication, Record, Result
 
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-DAYS = st.one_of(st.none(), st.integers(-3, 3), st.sampled_from([29, 30, 31, 89, 90, 91, 364, 365, 366]), st.integers(0, 900))
+DAYS = st.one_of(
+    st.none(), st.integers(-3, 3), st.sampled_from([29, 30, 31, 89, 90, 91, 364, 365, 366]), st.integers(0, 900)
+)
 DATES = DAYS.map(lambda days: None if days is None else AS_OF - timedelta(days=days))
 INGREDIENTS = st.sampled_from(["calmal", "calmol", "wakal"])
 
@@ -180,7 +182,14 @@ def test_drug_classes_are_named_sets_of_the_ingredient_and_routes_are_none() -> 
 
 @pytest.mark.parametrize(
     ("name", "current"),
-    [("wakal", True), ("calm-ever", False), ("calm-lately", True), ("plain-fog", False), ("order.age", True), ("salt", False)],
+    [
+        ("wakal", True),
+        ("calm-ever", False),
+        ("calm-lately", True),
+        ("plain-fog", False),
+        ("order.age", True),
+        ("salt", False),
+    ],
 )
 def test_which_facts_speak_of_now(name: str, current: bool) -> None:
     assert base().info()[name].current is current
@@ -192,8 +201,6 @@ def test_every_parameter_that_a_fact_or_a_concept_reads_is_known_to_be_read() ->
 
 
 def more_parameters() -> dict[str, str]:
-    from ruleset_kit import FILES
-
     return {**FILES, "parameters.yaml": FILES["parameters.yaml"] + "idle: 3\n"}
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,13 +21,22 @@ from engine.facts.load import load_definitions
 @pytest.mark.parametrize(
     ("facts", "fault"),
     [
-        ("x: {kind: condition, concpt: fog}", "facts/more.yaml:1:22: there is no option `concpt` here; did you mean `concept`?"),
-        ("x: {kind: conditon, concept: fog}", "facts/more.yaml:1:11: there is no kind `conditon`; did you mean `condition`?"),
+        (
+            "x: {kind: condition, concpt: fog}",
+            "facts/more.yaml:1:22: there is no option `concpt` here; did you mean `concept`?",
+        ),
+        (
+            "x: {kind: conditon, concept: fog}",
+            "facts/more.yaml:1:11: there is no kind `conditon`; did you mean `condition`?",
+        ),
         ("x: {concept: fog}", "facts/more.yaml:1:1: `kind` is missing; one of: change, coded"),
         ("x: {kind: condition}", "facts/more.yaml:1:1: `concept` is missing"),
         ("x: 3", "facts/more.yaml:1:4: the fact `x` must be a mapping"),
         ("x y: {kind: condition, concept: fog}", "facts/more.yaml:1:1: `x y` is no name for a fact"),
-        ("x: {kind: patient, field: height}", "facts/more.yaml:1:27: `height` is not allowed here; one of: sex, deceased"),
+        (
+            "x: {kind: patient, field: height}",
+            "facts/more.yaml:1:27: `height` is not allowed here; one of: sex, deceased",
+        ),
         (
             "x: {kind: exposure, drugs: wakal, use: ever, last_within: recent-day}",
             "facts/more.yaml:1:59: there is no parameter `recent-day`; did you mean `recent-days`?",
@@ -43,7 +53,10 @@ from engine.facts.load import load_definitions
             "x: {kind: exposure, drugs: wakal, use: ever, last_within: per-kg-max}",
             "facts/more.yaml:1:59: `per-kg-max` is 0.5, but whole days are needed",
         ),
-        ("x: {kind: exposure, drugs: wakal, use: ever, systemic: 1}", "facts/more.yaml:1:56: expected true or false, not `1`"),
+        (
+            "x: {kind: exposure, drugs: wakal, use: ever, systemic: 1}",
+            "facts/more.yaml:1:56: expected true or false, not `1`",
+        ),
         ("x: {kind: condition, concept: [fog, 3]}", "facts/more.yaml:1:37: expected a word, not `3`"),
         ("x: {kind: condition, concepts: []}", "facts/more.yaml:1:32: the list is empty"),
         ("x: {kind: condition, concept: fog, title: 3}", "facts/more.yaml:1:43: expected text, not `3`"),
@@ -74,13 +87,19 @@ from engine.facts.load import load_definitions
             "x: {kind: elapsed, from: {onset: fog}, bands: [{a: {below: new-days}}], otherwise: unknown}",
             "`x`: `unknown` is in every closed set and is not listed",
         ),
-        ("x: {kind: elapsed, from: {fact_since: wakl}}", "facts/more.yaml:1:39: `x`: there is no fact `wakl`; did you mean `wakal`?"),
+        (
+            "x: {kind: elapsed, from: {fact_since: wakl}}",
+            "facts/more.yaml:1:39: `x`: there is no fact `wakl`; did you mean `wakal`?",
+        ),
         (
             "x: {kind: result, concept: fog, after: {fact: plain-fog, value: refutd}}",
             "facts/more.yaml:1:65: `x`: `plain-fog` is never `refutd`; did you mean `refuted`?",
         ),
         ("x: {kind: elapsed, from: {fact_since: order.age}}", "`x`: a fact of the patient cannot read `order.age`"),
-        ("x: {kind: order, field: status}", "`x`: facts of the kinds order and dose, and no others, are named `order.`"),
+        (
+            "x: {kind: order, field: status}",
+            "`x`: facts of the kinds order and dose, and no others, are named `order.`",
+        ),
         ("order.x: {kind: condition, concept: fog}", "`order.x`: facts of the kinds order and dose, and no others"),
         ("order.x: {kind: order, field: reason}", "`order.x`: `values` lists the codes of `field: reason`"),
         ("order.x: {kind: order, field: age, new: new-days}", "`order.x`: `field: age`, and no other, takes both"),
@@ -89,17 +108,26 @@ from engine.facts.load import load_definitions
             "order.x: {kind: dose, drugs: wakal, of: daily, per: weight, bands: [{a: {above: daily-max}}]}",
             "`order.x`: `per` and `per_within` go together",
         ),
-        ("x: {kind: condition, concept: fog, sets: {confirmed: [refuted]}}", "`x`: the set `confirmed` is named like a value"),
+        (
+            "x: {kind: condition, concept: fog, sets: {confirmed: [refuted]}}",
+            "`x`: the set `confirmed` is named like a value",
+        ),
         (
             "x: {kind: condition, concept: fog, sets: {sure: [confrmed]}}",
             "`x`: `confrmed` in the set `sure` is none of its values; did you mean `confirmed`?",
         ),
-        ("x: {kind: condition, concept: fog, shown: 'fog {vaule}'}", "`shown` has no placeholder `{vaule}`; did you mean `value`?"),
+        (
+            "x: {kind: condition, concept: fog, shown: 'fog {vaule}'}",
+            "`shown` has no placeholder `{vaule}`; did you mean `value`?",
+        ),
         ("x: {like: wakl}", "facts/more.yaml:1:11: there is no fact `wakl`; did you mean `wakal`?"),
         ("x: {like: x}", "facts/more.yaml:1:11: `like` goes round in a circle: x -> x"),
         ("x: {like: y}\ny: {like: x}", "`like` goes round in a circle: x -> y -> x"),
         ("wakal: {kind: condition, concept: fog}", "facts/more.yaml:1:1: the fact `wakal` is already defined in"),
-        ("x: {kind: condition, concept: fog}\nx: {kind: condition, concept: fog}", "facts/more.yaml:2:1: `x` stands here twice"),
+        (
+            "x: {kind: condition, concept: fog}\nx: {kind: condition, concept: fog}",
+            "facts/more.yaml:2:1: `x` stands here twice",
+        ),
         ("x: [", "facts/more.yaml:1:5: expected the node content"),
         (
             "x: {kind: elapsed, from: {fact_since: y}}\ny: {kind: elapsed, from: {fact_since: x}}",
@@ -142,14 +170,18 @@ def test_taking_needs_its_parameter() -> None:
 def test_known_ingredients_and_concepts_close_the_lists() -> None:
     closed = {"ingredients": frozenset({"calmal", "calmol", "wakal"}), "concepts": frozenset({"fog", "haze"})}
     assert load(**closed) == base()
-    assert any("no drug or drug class `wakl`; did you mean `wakal`?" in fault for fault in faults_of(
-        "x: {kind: exposure, drugs: wakl, use: ever}", **closed
-    ))
-    assert any("there is no concept `fogg`; did you mean `fog`?" in fault for fault in faults_of(
-        "x: {kind: condition, concept: fogg}", **closed
-    ))
+    assert any(
+        "no drug or drug class `wakl`; did you mean `wakal`?" in fault
+        for fault in faults_of("x: {kind: exposure, drugs: wakl, use: ever}", **closed)
+    )
+    assert any(
+        "there is no concept `fogg`; did you mean `fog`?" in fault
+        for fault in faults_of("x: {kind: condition, concept: fogg}", **closed)
+    )
     found = faults_of(ingredients=frozenset({"calmal", "wakal"}))
-    assert any("`calmol` in the class `calming` is no known ingredient; did you mean `calmal`?" in fault for fault in found)
+    assert any(
+        "`calmol` in the class `calming` is no known ingredient; did you mean `calmal`?" in fault for fault in found
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,10 +193,18 @@ def test_known_ingredients_and_concepts_close_the_lists() -> None:
         ("concepts.yaml", "fog: {plausible: [3]}", "`plausible` is a lower and an upper limit"),
         ("concepts.yaml", "fog: {also: {kg: 2}}", "`also` converts to `unit`, which is missing"),
         ("concepts.yaml", "fog: {unit: g, also: {kg: 0}}", "`also` holds further units with factors above 0"),
-        ("concepts.yaml", "fog: {titre: {positive_from: titre-negative, negative_to: titre-positive}}", "must lie below"),
+        (
+            "concepts.yaml",
+            "fog: {titre: {positive_from: titre-negative, negative_to: titre-positive}}",
+            "must lie below",
+        ),
         ("concepts.yaml", "fog: {reading: guess}", "`guess` is not allowed here"),
         ("concepts.yaml", "fog: {date: true, reading: titre}", "contradict each other"),
-        ("concepts.yaml", "fog: {needs: {component: hz, between: [new-days], borderline: new-days}}", "`between` is a lower"),
+        (
+            "concepts.yaml",
+            "fog: {needs: {component: hz, between: [new-days], borderline: new-days}}",
+            "`between` is a lower",
+        ),
         ("concepts.yaml", "fog: [1]", "expected a mapping, not a list"),
         ("concepts.yaml", "- fog", "the file must be a mapping of names"),
         ("tables/classes.yaml", "calming: [calmal, calmal]", "`calmal` stands twice in the class `calming`"),
@@ -203,15 +243,29 @@ def test_numbers_are_exact_and_keep_their_source() -> None:
     assert base().tables.concepts["antibody"].reading == "titre"
 
 
-OPTIONS = (
-    "kind like concept concepts drugs from to in bands otherwise sets use field within since after of per per_within title "
-    "shown ways sign upper lower values where above rank pick worst_of older_than measure reading contradicted_by percent "
-    "points over encounter_only live_only explained_by same other_assays sites reasons soon condition systemic lookback"
-).split()
-WORDS = st.sampled_from([
-    *OPTIONS, "newest_of", "fact_since", "onset", "below", "at_least", "fact", "value", "dated", "required", "muscle", "with",
-    "fog", "wakal", "calming", "new-days", "grown-up", "salt", "a", "x", "{value}", "{", "", "~", "calm-ever", "order.age",
-])  # fmt: skip
+OPTIONS = sorted(
+    {field.encode_name for kind in kinds.KINDS.values() for field in msgspec.structs.fields(kind)} | {"like"}
+)
+WORDS = st.sampled_from(
+    [
+        *OPTIONS,
+        *["newest_of", "fact_since", "onset", "below", "at_least", "fact", "value", "dated", "muscle", "with"],
+        *[
+            "fog",
+            "wakal",
+            "calming",
+            "new-days",
+            "grown-up",
+            "salt",
+            "a",
+            "x",
+            "{value}",
+            "{",
+            "calm-ever",
+            "order.age",
+        ],
+    ]
+)
 KINDS = st.sampled_from(sorted(kinds.KINDS))
 TREES = st.recursive(
     st.one_of(WORDS, KINDS, st.integers(-5, 99), st.booleans(), st.none(), st.floats(allow_nan=False, width=16)),

@@ -27,7 +27,9 @@ def of_person(name: str, **fields: Any) -> Fact:
 # ---- patient
 
 
-@pytest.mark.parametrize(("coded", "value"), [("male", "male"), ("female", "female"), ("other", "unknown"), ("", "unknown")])
+@pytest.mark.parametrize(
+    ("coded", "value"), [("male", "male"), ("female", "female"), ("other", "unknown"), ("", "unknown")]
+)
 def test_sex_is_male_or_female_and_nothing_else_is_known(coded: str, value: str) -> None:
     assert of_person("sex", sex=coded).value == value
 

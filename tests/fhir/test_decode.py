@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.fhir import CODES, Document, decode, read_documents
+from engine.fhir import CODES, Document, decode_json, read_documents
 from engine.fhir import decode as decode_module
 from engine.model.problem import Problem
 
@@ -24,8 +24,8 @@ def contents(data: bytes) -> list[object]:
 
 
 def test_decimals_stay_as_they_are_written() -> None:
-    assert str(decode(b'{"v": 0.40}')) == "{'v': Decimal('0.40')}"
-    assert decode(b"[1.10e3, 7]") == [Decimal("1.10e3"), 7]
+    assert str(decode_json(b'{"v": 0.40}')) == "{'v': Decimal('0.40')}"
+    assert decode_json(b"[1.10e3, 7]") == [Decimal("1.10e3"), 7]
 
 
 def test_a_pretty_document_is_one_document() -> None:
@@ -130,7 +130,7 @@ def test_one_document_has_the_name_of_its_file(tmp_path: Path) -> None:
 
 def test_decode_raises_only_input_errors() -> None:
     with pytest.raises(InputError, match="no JSON"):
-        decode(b"{,}")
+        decode_json(b"{,}")
 
 
 @settings(max_examples=150, deadline=None)

@@ -20,7 +20,7 @@ from engine.inference.port import compare
 from engine.rules.program import Conclusions, Program
 
 SOAK = os.environ.get("ENDPLATE_SOAK") == "1"
-LOTS, PROGRAMS = (200, 300) if SOAK else (1, 60)
+LOTS, PROGRAMS = (300, 100) if SOAK else (1, 60)
 
 
 def conclude(backend: PlainBackend | DurableBackend, values: dict[str, str]) -> tuple[Conclusions, Conclusions]:
@@ -58,6 +58,7 @@ def test_the_backends_agree_on_every_value_and_case(data: st.DataObject) -> None
     durable.close()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("first", range(0, LOTS * PROGRAMS, PROGRAMS))
 def test_the_backends_agree_on_many_programs(first: int) -> None:
     """In a process of its own: the engine never gives back the memory of a session."""

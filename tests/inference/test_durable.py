@@ -245,6 +245,7 @@ def test_threads_take_turns() -> None:
     durable.close()
 
 
+@pytest.mark.soak
 def test_memory_stays_flat() -> None:
     durable = DurableBackend(HOUSE)
     patients = [FIRE, {}, {"smoke": "smelt"}, {"heat": "absent", "smoke": "absent"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import chain
 from typing import ClassVar
 
 import msgspec
@@ -19,10 +20,9 @@ from engine.facts.signs import (
     Way,
     active,
     denier,
-    enough,
     limb_regions,
     limbs_of,
-    signs_by_region,
+    way_holds,
     without_conflicts,
 )
 from engine.facts.view import View
@@ -161,20 +161,21 @@ class RegionSignsFact(Definition, frozen=True, kw_only=True, tag="region-signs")
 
     def _by_ways(self, view: View, opening: Window) -> Iterator[Member]:
         found: dict[str, list[Reading]] = {}
-        dropped: list[Reading] = []
-        ways = [[self._way(view, way, opening, dropped) for way in together] for together in self.ways]
+        ways = [[way_holds(view, way, opening) for way in together] for together in self.ways]
+        dropped = list(chain.from_iterable(way.dropped for together in ways for way in together))
         for region in self.regions:
             for together in ways:
-                if together and all(region in holds for holds in together):
-                    found[region] = [reading for holds in together for reading in holds[region]]
+                if together and all(region in way.found for way in together):
+                    found[region] = [reading for way in together for reading in way.found[region]]
                     yield member(view, PRESENT, found[region], opening, region, regions=[region])
                     break
             else:
                 if clash := [reading for reading in dropped if reading.result.region == region]:
                     yield member(view, UNKNOWN, clash, opening, region, reason=Reason.CONFLICTING)
         if found:
-            yield member(view, WORDS[len(found) - 1], _all(found), opening, "count", regions=found)
-            yield member(view, PRESENT, _all(found), opening, "", regions=found)
+            whole = member(view, PRESENT, _all(found), opening, "", regions=found)
+            yield whole
+            yield Member("count", WORDS[len(found) - 1], whole.evidence, whole.since, whole.regions, None)
         elif dropped:
             yield member(view, UNKNOWN, dropped, opening, "", reason=Reason.CONFLICTING)
         limbs: dict[tuple[str, str], list[Reading]] = {}
@@ -184,19 +185,6 @@ class RegionSignsFact(Definition, frozen=True, kw_only=True, tag="region-signs")
             places = sorted({region for region, _ in limbs})
             resting = [reading for pair in limbs.values() for reading in pair]
             yield member(view, "one" if len(limbs) == 1 else "several", resting, opening, "limbs", regions=places)
-
-    def _way(self, view: View, way: Way, opening: Window, dropped: list[Reading]) -> Found:
-        """The regions in which a way holds; contradicted signs are added to `dropped`."""
-        limbs = limb_regions(view) if way.muscles == "enough" else frozenset()
-        if not way.muscle_test:
-            read, contradicted = without_conflicts(counted(yes_no(view, way.sign), opening))
-            dropped += contradicted
-            return signs_by_region(view, way, read, limbs)
-        regions: dict[str, list[Reading]] = {}
-        for reading in active(view, way, opening):
-            regions.setdefault(reading.result.region, []).append(reading)
-        resting = {region: enough(view, here) if region in limbs else here[:1] for region, here in regions.items()}
-        return {region: found for region, found in resting.items() if found}
 
     def _fact(self, found: Member) -> Fact:
         name = f"{self.name}.{found.name}" if found.name else self.name

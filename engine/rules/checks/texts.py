@@ -41,7 +41,7 @@ class _Texts(msgspec.Struct, frozen=True, kw_only=True):
         if source.listed and not shows_list:
             yield Fault(source.place("list"), "no summary shows the `list`", "use `{list}` in the summary")
         if shows_list and not source.listed:
-            yield Fault(source.place("summary"), "the summary shows a `list`, and the rule has none", "add `list: [...]`")
+            yield Fault(source.place("summary"), "the summary shows a `list`, and there is none", "add `list: [...]`")
         for case in source.cases:
             yield from self._summary(case)
             for text in case.advice:
