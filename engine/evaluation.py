@@ -6,7 +6,7 @@ findings out of what it answers. `explain` answers for any rule why it fires, do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Literal
 
@@ -17,11 +17,14 @@ from engine.explanation.missing import Outcomes, listed, proved
 from engine.explanation.proof import Proof
 from engine.explanation.state import rules_by_name
 from engine.explanation.tree import Node, Trees
+from engine.facts.base import ORDER
 from engine.facts.kinds.data_quality import of_a_rare_concept
-from engine.findings import Source, finding, merged, mutes, stands, ways_to_change
-from engine.inference.backends import Backend, make_backend
+from engine.findings import Source, because_of, finding, merged, mutes, stands, ways_to_change
+from engine.identity import evidence_hash
+from engine.inference.backends import make_backend
 from engine.inference.plain import PlainBackend, Session
-from engine.model.fact import UNKNOWN, Fact, Reason
+from engine.inference.port import Backend
+from engine.model.fact import ABSENT, PRESENT, UNKNOWN, Fact, Reason
 from engine.model.finding import Evaluation, Finding, HeldBack, Missing, RulesetId
 from engine.model.problem import Problem
 from engine.model.record import Medication, Record
@@ -30,8 +33,14 @@ from engine.rules.program import Issue
 from engine.rules.program import Literal as Test
 from engine.rules.ruleset import Ruleset
 
+QUALITY = "data-quality"               # the group of issues that speak of the data, not of the patient
+
 MissingMode = Literal["none", "listed", "proved"]
 """How much is said of what is missing: nothing, candidates (batch), or only what was proved to change the outcome."""
+
+
+Verdict = Literal["fires", "does not fire", "undetermined", "held back"]
+VERDICTS: Mapping[str, Verdict] = {UNKNOWN: "undetermined", ABSENT: "does not fire", PRESENT: "fires"}
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +52,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     patient: str
     as_of: date
-    verdict: Literal["fires", "does not fire", "undetermined", "held back"]
+    verdict: Verdict
     severity: str = ""
     display: str = ""
     order: str = ""
@@ -64,7 +73,7 @@ class Evaluator:
         self.rules = rules_by_name(ruleset.program)
         self._patient_issues = _Anchored(r for r in ruleset.program.patient if isinstance(r, Issue))
         self._order_issues = _Anchored(r for r in ruleset.program.order if isinstance(r, Issue))
-        self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == "data-quality")
+        self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == QUALITY)
 
     def evaluate(self, record: Record, missing: MissingMode = "listed") -> Evaluation:
         """The whole answer for one record at `record.as_of`."""
@@ -79,7 +88,7 @@ class _Anchored:
     """Issues by the base-fact values of which one must hold for them to fire. Those of data quality have no anchor
     (`always`): they make nobody relevant."""
 
-    def __init__(self, issues: Iterator[Issue]) -> None:
+    def __init__(self, issues: Iterable[Issue]) -> None:
         self.all = tuple(issues)
         self.always = frozenset(issue.name for issue in self.all if not issue.anchors)
         self._by_fact: dict[str, list[tuple[frozenset[str], str]]] = {}
@@ -95,6 +104,11 @@ class _Anchored:
                 if value in wanted:
                     found.add(name)
         return frozenset(found)
+
+    def anchor(self, values: Mapping[str, str]) -> str:
+        """The first fact that lets an issue in; "" if none does."""
+        held = (f for f, v in sorted(values.items()) if any(v in wanted for wanted, _ in self._by_fact.get(f, ())))
+        return next(held, "")
 
 
 class _Reasoning:
@@ -116,7 +130,8 @@ class _Reasoning:
     def evaluation(self, missing: MissingMode) -> Evaluation:
         entered = self.e._patient_issues.entered(self.values)
         orders = list(self._orders())
-        per_order = [(order, facts, self.e._order_issues.entered(self.values | _known(facts))) for order, facts in orders]
+        may_fire = self.e._order_issues.entered
+        per_order = [(order, facts, may_fire(self.values | _known(facts))) for order, facts in orders]
         relevant = bool(entered) or any(names for _, _, names in per_order)
         problems = self.record.problems if relevant else (*self.record.problems, *self._set_aside())
         found: list[Finding] = []
@@ -158,7 +173,22 @@ class _Reasoning:
         state = self._inferred("patient", self.values)
         source = self._source(state, self.facts)
         found = [finding(issue, source) for issue in self.e._patient_issues.all if issue.name in names]
+        found = [self._with_relevance(f, source) if f is not None and f.group == QUALITY else f for f in found]
         return [self._with_missing(f, source, self.values, missing) for f in found if f is not None]
+
+    def _with_relevance(self, f: Finding, source: Source) -> Finding:
+        """Data quality of common concepts is a finding because the patient is relevant: the reason belongs to it."""
+        evidence = tuple(e for because in f.because for e in because.evidence)
+        if of_a_rare_concept(evidence, self.record, self.base.tables):
+            return f
+        anchor = self.e._patient_issues.anchor(self.values)
+        if not anchor:
+            known = (self.values | _known(facts) for _, facts in self._orders())
+            anchor = next(filter(None, map(self.e._order_issues.anchor, known)), "")
+        if not anchor or anchor.startswith(ORDER) or any(anchor == because.fact for because in f.because):
+            return f
+        because = (*f.because, because_of(anchor, source))
+        return msgspec.structs.replace(f, because=because, evidence_hash=evidence_hash(because))
 
     def _order_findings(
         self, order: Medication, facts: Mapping[str, Fact], names: frozenset[str], missing: MissingMode
@@ -201,7 +231,7 @@ class _Reasoning:
             tenant=self.e.tenant,
             order=order.reference if order else "",
             ingredient=order.ingredient if order else "",
-            draft=bool(order) and order.status == "draft",
+            draft=order is not None and order.status == "draft",
         )
 
     # -- what is missing ------------------------------------------------------------------------------------------
@@ -265,32 +295,32 @@ class _Reasoning:
             yield self._explanation(name, source, values)
 
     def _explanation(self, name: str, source: Source, values: Mapping[str, str]) -> Explanation:
-        issue = self.e.rules[name]
-        info = self.e.ruleset.info[name]
-        trees = Trees(self.e.rules, source.state, source.fact, self.base.title, self.e.ruleset.info)
-        f = finding(issue, source) if isinstance(issue, Issue) else None
-        common = {
-            "rule": name, "version": info.version, "status": info.status, "title": info.title, "patient": self.patient,
-            "as_of": self.record.as_of, "sources": info.sources,
-            "order": f"{source.order} {source.ingredient}".strip(),
-        }
-        if not isinstance(issue, Issue):
-            truth = source.state.value(name)
-            verdict = {"unknown": "undetermined", "absent": "does not fire"}.get(truth, "fires")
-            tree = (trees.of(Test(name, frozenset({truth}), closed=truth == UNKNOWN)),)
-            return Explanation(**common, verdict=verdict, severity="", tree=tree)
-        tree = trees.of_issue(issue)
-        if f is not None and not f.held_back_by:
-            missing = self._missing(name, source, values, "proved")
-            return Explanation(
-                **common, verdict="fires", severity=f.severity, display=f.display, tree=tree, missing=missing
-            )
-        if f is not None:
-            return Explanation(**common, verdict="held back", tree=tree, held_back_by=f.held_back_by)
-        if source.state.value(name) == UNKNOWN:
-            missing = self._missing(name, source, values, "proved")
-            return Explanation(**common, verdict="undetermined", tree=tree, missing=missing)
-        return Explanation(**common, verdict="does not fire", tree=tree)
+        rule, info = self.e.rules[name], self.e.ruleset.info[name]
+        trees = Trees(self.e.rules, source.state, source.fact, self.e.ruleset.title_of, self.e.ruleset.info)
+        value = source.state.value(name)
+        explanation = Explanation(
+            rule=name,
+            version=info.version,
+            status=info.status,
+            title=info.title,
+            patient=self.patient,
+            as_of=self.record.as_of,
+            order=f"{source.order} {source.ingredient}".strip(),
+            sources=info.sources,
+            verdict=VERDICTS.get(value, "fires"),
+        )
+        if not isinstance(rule, Issue):
+            tree = trees.of(Test(name, frozenset({value}), closed=value == UNKNOWN))
+            return msgspec.structs.replace(explanation, tree=(tree,))
+        explanation = msgspec.structs.replace(explanation, tree=trees.of_issue(rule))
+        found = finding(rule, source)
+        if found is not None and found.held_back_by:
+            return msgspec.structs.replace(explanation, verdict="held back", held_back_by=found.held_back_by)
+        if found is not None:
+            explanation = msgspec.structs.replace(explanation, severity=found.severity, display=found.display)
+        if explanation.verdict == "does not fire":
+            return explanation
+        return msgspec.structs.replace(explanation, missing=self._missing(name, source, values, "proved"))
 
 
 def _known(facts: Mapping[str, Fact]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from engine.facts.definition import Definition
 from engine.facts.kinds import KINDS
 from engine.facts.resolve import NAME, Names, Resolver, fields_of, mark_of
 from engine.facts.source import Faults, Source, nearest, quoted
-from engine.facts.tables import drug_classes, load_classes, load_muscles, load_parameters, load_regions
+from engine.facts.tables import ROUTE_CLASSES, drug_classes, load_classes, load_muscles, load_parameters, load_regions
 from engine.facts.view import Tables
 
 LAST = frozenset({"ingredients", "ended-conflicts"})      # options that are known once the other facts are
@@ -66,7 +66,8 @@ def _load_tables(
     names.classes = load_classes(entries, resolver, faults)
     others = frozenset(muscles) | frozenset(names.regions)
     names.drug_classes = drug_classes(names.classes, others, ingredients, entries, faults)
-    names.ingredients = ingredients.union(*names.drug_classes.values())
+    routes = frozenset[str]().union(*(names.classes.get(name, frozenset()) for name in ROUTE_CLASSES))
+    names.ingredients = ingredients.union(*names.drug_classes.values()) - others - routes
     return muscles
 
 

@@ -24,7 +24,7 @@ LARGEST_EXPONENT = 30
 TURNED: dict[Comparator, Comparator] = {"": "", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-class Measure(msgspec.Struct, frozen=True):
+class Measure(msgspec.Struct, frozen=True, gc=False):
     """A number in the canonical unit of its concept, or a multiple of a limit."""
 
     value: Decimal

@@ -33,7 +33,7 @@ POSITIVE, NEGATIVE, EQUIVOCAL = "positive", "negative", "equivocal"
 HIGH, NORMAL, LOW = "high", "normal", "low"
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One result as it was read: `word`, or `measure`; `other` is what a computed number rests on besides."""
 
     result: Result

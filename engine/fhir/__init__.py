@@ -9,4 +9,13 @@ from engine.fhir.prefetch import read_prefetch
 from engine.fhir.problems import CODES
 from engine.fhir.record import Scope, read_records
 
-__all__ = ["CODES", "Document", "Scope", "as_documents", "decode_json", "read_documents", "read_prefetch", "read_records"]
+__all__ = [
+    "CODES",
+    "Document",
+    "Scope",
+    "as_documents",
+    "decode_json",
+    "read_documents",
+    "read_prefetch",
+    "read_records",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from engine.fhir.elements import EMPTY, Json, items, obj, objects, text
+from engine.fhir.elements import EMPTY, Json, items, obj, text
 from engine.fhir.lookup import Known
 from engine.fhir.problems import Note
 from engine.fhir.references import tail_of, target_of
@@ -42,7 +42,7 @@ class Entry:
         self.reference = own or self.key or full_url or f"{kind}/_{number}"
 
     def _name_by(self, full_url: str) -> None:
-        if self.key and full_url.endswith(self.key) and full_url[:4] == "http":      # the usual form
+        if self.key and full_url.endswith(self.key) and full_url[:4] == "http":  # the usual form
             self.url = full_url.partition("://")[2]
             self.base = self.url[: -len(self.key) - 1]
             return
@@ -111,11 +111,6 @@ def _deleted(entry: Json) -> Json | None:
     kind, _, identity = key.partition("/")
     when = obj(entry.get("response")).get("lastModified")
     return {"resourceType": kind, "id": identity, "meta": {"lastUpdated": when}}
-
-
-def contained_in(resource: Json, identity: str) -> Json | None:
-    """The contained resource of that id."""
-    return next((one for one in objects(resource.get("contained")) if one.get("id") == identity), None)
 
 
 def is_newer(new: Json, old: Json) -> bool | None:

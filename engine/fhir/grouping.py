@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.fhir.bundle import Entry, contained_in, is_newer, parts_of
+from engine.fhir.bundle import Entry, is_newer, parts_of
 from engine.fhir.elements import EMPTY, Json, codings, obj, objects, text
 from engine.fhir.lookup import Lookup
 from engine.fhir.problems import problem
@@ -51,6 +51,7 @@ class Group:
         self._by_key: dict[str, Entry] = {}
         self._by_id: dict[str, Entry] = {}  # ids of entries whose fullUrl says another one
         self._ambiguous: set[str] = set()
+        self._contained: dict[int, tuple[Json, dict[str, Json]]] = {}
 
     # ------------------------------------------------------------ filling
 
@@ -168,8 +169,19 @@ class Group:
 
     def contained(self, identity: str, home: Entry) -> Json | None:
         """A contained resource of an entry, or of the one that contains it."""
-        found = contained_in(home.resource, identity)
-        return contained_in(home.container.resource, identity) if found is None and home.container else found
+        found = self._inside(home.resource).get(identity)
+        return self._inside(home.container.resource).get(identity) if found is None and home.container else found
+
+    def _inside(self, resource: Json) -> dict[str, Json]:
+        """Contained resources by id, remembered: one resource may hold many that refer to each other."""
+        if "contained" not in resource:
+            return EMPTY
+        remembered = self._contained.get(id(resource))
+        if remembered is None or remembered[0] is not resource:
+            held = objects(resource["contained"])
+            by_id = {name: one for one in reversed(held) if isinstance(name := one.get("id"), str)}
+            remembered = self._contained[id(resource)] = (resource, by_id)
+        return remembered[1]
 
     def at(self, target: Target, home: Entry) -> Entry | None:
         """The living entry at a target."""

@@ -10,6 +10,7 @@ from engine.fhir.grouping import Group
 from engine.fhir.references import Identifier, identifier_of, identifiers_of, target_of
 
 _ORGANIZATION = "Organization"
+MOST = 50  # performers that are looked at
 
 
 class Laboratories:
@@ -21,7 +22,7 @@ class Laboratories:
 
     def key(self, performers: object, home: Entry) -> str:
         """The key of the first Organization among the performers; "" if there is none."""
-        return next((key for performer in objects(performers) if (key := self._key(performer, home))), "")
+        return next((key for one in objects(performers)[:MOST] if (key := self._key(one, home))), "")
 
     def _key(self, performer: Json, home: Entry) -> str:
         string = text(performer.get("reference"))

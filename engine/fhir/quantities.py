@@ -62,8 +62,8 @@ def unit_of(quantity: Json, terminology: Terminology) -> str:
     return (terminology.unit(name) or name) if name else ""
 
 
-def read_text(said: str, terminology: Terminology, note: Note) -> Quantity | None:
-    """The number of a whole text such as `< 60 mmol/L`; None if the text is anything else."""
+def read_text(said: str, terminology: Terminology) -> Quantity | None:
+    """The number of a whole text such as `< 60 mmol/L`; None if the text is anything else, or absurd."""
     found = read_number(said)
     if found is None:
         return None
@@ -72,10 +72,7 @@ def read_text(said: str, terminology: Terminology, note: Note) -> Quantity | Non
     if unit and not known and not _UNIT.fullmatch(unit):
         return None
     exact = _exact(number)
-    if exact is None:
-        note("unreadable-number", "has an absurd number in its text")
-        return None
-    return Quantity(exact, known or unit, comparator)
+    return None if exact is None else Quantity(exact, known or unit, comparator)
 
 
 def read_number(said: str) -> tuple[Comparator, Decimal, str] | None:

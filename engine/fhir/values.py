@@ -69,7 +69,7 @@ def read_flag(interpretation: object, context: Context) -> str:
         coded = codings(one)
         code = next((code for _, written in coded if (code := written.strip().upper()) in FLAGS), "")
         code = code or _FLAG_OF_ANSWER.get(context.lookup.answer(coded), "")
-        code = code or next((c for said in words(one) if (c := _flag_of_text(said, context))), "")
+        code = code or next((c for said in words(one) if (c := _FLAG_OF_ANSWER.get(answer_in(said, context), ""))), "")
         if code:
             found.append(code)
     if _POSITIVE_FLAGS.intersection(found) and _NEGATIVE_FLAGS.intersection(found):
@@ -78,8 +78,9 @@ def read_flag(interpretation: object, context: Context) -> str:
     return found[0] if found else ""
 
 
-def _flag_of_text(said: str, context: Context) -> str:
-    return _FLAG_OF_ANSWER.get(context.terminology.answer_of_text(said), "")
+def answer_in(said: str, context: Context) -> str:
+    """The answer that a whole text is; a question mark asks and answers nothing."""
+    return "" if "?" in said else context.terminology.answer_of_text(said)
 
 
 # ---------------------------------------------------------------- value[x]
@@ -100,7 +101,7 @@ def _coded(value: object, context: Context) -> Value:
         context.note("contradicting-value", "has a coded value that contradicts itself; it was not used")
         return UNREADABLE
     for said in words(value):
-        if answer := context.terminology.answer_of_text(said):
+        if answer := answer_in(said, context):
             return Value(answer=answer)
         if context.lookup.code(NOT_DONE, (("", said),)):
             return WITHHELD
@@ -109,11 +110,11 @@ def _coded(value: object, context: Context) -> Value:
 
 def _string(value: object, context: Context) -> Value:
     said = text(value)
-    if answer := context.terminology.answer_of_text(said):
+    if answer := answer_in(said, context):
         return Value(answer=answer)
     if context.terminology.code(NOT_DONE, (("", said),)):
         return WITHHELD
-    quantity = read_text(said, context.terminology, context.note)
+    quantity = read_text(said, context.terminology)
     return Value(quantity=quantity) if quantity else _unusable(value, context)
 
 

@@ -42,13 +42,15 @@ def build(folder: Path, extra_valuesets: Sequence[Path], base: str, content: str
     identity = read_identity(policies, faults) if policies is not None else None
     references = read_references(document(folder / "references.yaml", faults), faults)
     orders = read_orders(document(folder / "orders.yaml", faults), faults)
-    sources = _rules(folder, references, faults)
+    sources, lost = _rules(folder, references, faults)
     vignettes = documents(sorted((folder / "vignettes").glob("**/*.yaml")), faults)
     compiled = None
     if facts is not None:
         numbers = {name: number(parameter.value) for name, parameter in facts.parameters.items()}
         running = [source for source in sources if not _withdrawn(source)]
-        compiled = compile_program(running, base_facts_of(facts), faults, policies, numbers)
+        compiled = compile_program(
+            running, base_facts_of(facts), faults, policies=policies, parameters=numbers, lost=lost
+        )
     if compiled is not None and facts is not None:
         faults += check(
             compiled,
@@ -174,8 +176,11 @@ def base_facts_of(facts: FactBase) -> dict[str, BaseFact]:
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 
-def _rules(folder: Path, references: Mapping[str, Source] | None, faults: list[Fault]) -> list[RuleSource]:
-    """Every rule in rules/<ruleset>/<id>.yaml."""
+def _rules(
+    folder: Path, references: Mapping[str, Source] | None, faults: list[Fault]
+) -> tuple[list[RuleSource], list[str]]:
+    """Every rule in rules/<ruleset>/<id>.yaml, and the names of the files that hold none that can be read."""
+    lost: list[str] = []
     found: list[RuleSource] = []
     ids: dict[str, Place] = {}
     paths = sorted((folder / "rules").glob("**/*.yaml"))
@@ -185,10 +190,12 @@ def _rules(folder: Path, references: Mapping[str, Source] | None, faults: list[F
         inside = path.relative_to(folder / "rules").parent.as_posix()
         read = document(path, faults, required=True)
         if read is None:
+            lost.append(path.stem)
             continue
         hash_ = sha256(path.read_bytes()).hexdigest()[:HASH]
         rule = read_rule(read, faults, references=references, ruleset="" if inside == "." else inside, hash_=hash_)
         if rule is None or rule.header is None:
+            lost.append(path.stem)
             continue
         if rule.id and rule.id != path.stem:
             faults.append(Fault(rule.place("id"), f"the id {quoted(rule.id)} is not the file's name", "use one name"))
@@ -196,7 +203,7 @@ def _rules(folder: Path, references: Mapping[str, Source] | None, faults: list[F
             faults.append(Fault(rule.place("id"), f"the id {quoted(rule.id)} is taken by {ids[rule.id]}", "rename one"))
         ids[rule.id] = rule.place("id")
         found.append(rule)
-    return found
+    return found, lost
 
 
 def _withdrawn(source: RuleSource) -> bool:

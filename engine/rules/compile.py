@@ -5,7 +5,7 @@ The compiler knows base facts only by `BaseFact`: their values, sets, and what a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -19,7 +19,7 @@ from engine.rules.shape import Node, quoted
 from engine.rules.source import RuleSource
 from engine.rules.strata import DEPTH, arranged, chain, cycles
 from engine.rules.texts import with_parameters
-from engine.rules.vocabulary import BaseFact, Vocabulary, word_of
+from engine.rules.vocabulary import BaseFact, Vocabulary, Word, word_of
 
 Listed = tuple[tuple[str, Condition], ...]
 
@@ -41,16 +41,18 @@ def compile_program(
     sources: Iterable[RuleSource],
     base: Mapping[str, BaseFact],
     faults: list[Fault],
+    *,
     policies: Document | None = None,
     parameters: Mapping[str, str] | None = None,
+    lost: Collection[str] = (),
 ) -> Compiled | None:
     """The program of the rules. None, and faults, if a condition cannot be read, names clash or rules form a cycle.
 
-    `policies` is ruleset.yaml; `parameters` are filled into texts.
+    `policies` is ruleset.yaml; `parameters` are filled into texts; `lost` are facts of rules that could not be read.
     """
     before = len(faults)
     named = _named(sources, base, faults)
-    vocabulary = {name: word_of(fact) for name, fact in base.items()}
+    vocabulary = {name: Word((), open=True) for name in lost} | {name: word_of(fact) for name, fact in base.items()}
     vocabulary |= {name: source.word for name, source in named.items()}
     rules: dict[str, Rule] = {}
     listed: dict[str, Listed] = {}
@@ -71,7 +73,7 @@ def compile_program(
     if len(faults) == before and len(longest := chain(rules)) > DEPTH:
         faults.append(Fault(named[longest[-1]].place(), f"{len(longest)} rules read each other in one chain",
                             f"keep it within {DEPTH}"))  # fmt: skip
-    if len(faults) > before:
+    if len(faults) > before or lost or any(source.open for source in named.values()):
         return None
     rules = _anchored(arranged(rules), base)
     program = Program(

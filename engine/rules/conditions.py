@@ -84,11 +84,10 @@ class Reader:
 
     def _literal(self, node: Node, fact: str, word: Word, value: object) -> Condition | None:
         if isinstance(value, dict):
-            node.only(("not",), f"the test of {quoted(fact)}")
-            if set(value) != {"not"}:
-                if "not" not in value:
-                    node.fault(f"{quoted(fact)} is tested by values or by `not`", "write `{not: [a, b]}`")
+            if "not" not in value:
+                node.fault(f"{quoted(fact)} is tested by values or by `not`", "write `{not: [a, b]}`")
                 return None
+            node.only(("not",), f"the test of {quoted(fact)}")
             values = self._values(node.at("not"), fact, word)
             return None if values is None else Literal(fact, values, positive=False, closed=True)
         if isinstance(value, str) and value.startswith("not "):

@@ -52,6 +52,7 @@ class RuleSource(msgspec.Struct, frozen=True, kw_only=True):
     ruleset: str = ""                         # folder
     hash: str = ""
     sets: Mapping[str, tuple[str, ...]] = {}
+    open: bool = False                        # a case or set of it could not be read
     group: str = ""
     category: str = ""
     unless: Path_ | None = None
@@ -70,7 +71,7 @@ class RuleSource(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "issue":
             return Word((PRESENT, ABSENT, UNKNOWN))
         values = tuple(dict.fromkeys((*(case.value for case in self.cases), ABSENT, UNKNOWN)))
-        return Word(values, {name: frozenset(of) for name, of in self.sets.items()})
+        return Word(values, {name: frozenset(of) for name, of in self.sets.items()}, self.open)
 
 
 def read_rule(
@@ -115,6 +116,7 @@ def read_body(node: Node, header: tuple[str, ...] = ()) -> RuleSource | None:
 
 def _derived(node: Node, name: str) -> RuleSource:
     common = ((*node.path, "when"),) if "when" in node else ()
+    before = len(node.faults)
     if "cases" in node:
         cases = [case for item in node.items("cases", "cases") if (case := _derived_case(item, common))]
     else:
@@ -122,7 +124,8 @@ def _derived(node: Node, name: str) -> RuleSource:
         if not common:
             node.fault("a derived fact needs `when` or `cases`")
     rule = RuleSource(document=node.document, path=node.path, kind="derived", name=name, cases=tuple(cases))
-    return msgspec.structs.replace(rule, sets=_sets(node, rule.word))
+    sets = _sets(node, rule.word)
+    return msgspec.structs.replace(rule, sets=sets, open=len(node.faults) > before)
 
 
 def _derived_case(node: Node, common: tuple[Path_, ...]) -> CaseSource | None:

@@ -22,16 +22,17 @@ class BaseFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Word(msgspec.Struct, frozen=True):
-    """A fact as conditions see it."""
+    """A fact as conditions see it. `open`: its rule could not be read in full, so that no value of it is refused."""
 
     values: tuple[str, ...]
     sets: Mapping[str, frozenset[str]] = {}
+    open: bool = False
 
     def expand(self, name: str) -> frozenset[str] | None:
         """The values that a value or a named set stands for."""
         if name in self.values:
             return frozenset((name,))
-        return self.sets.get(name)
+        return frozenset((name,)) if self.open and name not in self.sets else self.sets.get(name)
 
 
 Vocabulary = Mapping[str, Word]

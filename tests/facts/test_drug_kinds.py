@@ -109,6 +109,7 @@ def test_an_exposure_holds_from_the_earliest_known_start_and_drafts_stand_apart(
     assert found.since == ago(20)
     assert references(found) == {entry.reference for entry in entries}
     assert fact("calm-ordered", drug("draft", 400)).since is None
+    assert fact("calm-taking", drug("active", -3)).since is None
 
 
 def test_the_reason_for_an_unknown_exposure() -> None:
@@ -215,6 +216,17 @@ def test_a_draft_is_initial_when_a_complete_record_holds_no_other_entry(other: M
     assert order_fact("order.initial", drug("draft"), *others, complete=True).value == value
     assert order_fact("order.initial", drug("draft"), *others).value == "unknown"
     assert order_fact("order.initial", drug("active"), *others, complete=True).value == "unknown"
+
+
+def test_the_order_program_runs_for_current_entries_and_for_supplies_that_ended_lately() -> None:
+    running = [drug("active"), drug("on-hold"), drug("draft"), drug("completed", 900, 90, supply=True)]
+    over = [
+        drug("stopped", 3),
+        drug("completed", 900, 91, supply=True),
+        drug("completed", 3),
+        drug("completed", supply=True),
+    ]
+    assert base().current_orders(record(*over, *running)) == tuple(running)
 
 
 def test_another_row_of_the_same_order_is_no_other_entry() -> None:

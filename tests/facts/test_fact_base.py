@@ -152,6 +152,9 @@ def test_who_was_not_asked_does_not_answer() -> None:
     assert base().unknown("plain-fog", nobody).reason is Reason.NOT_REQUESTED
     assert base().unknown("any-disease", nobody).reason is Reason.NOTHING_RECORDED
     assert base().unknown("plain-fog", record()).reason is Reason.NOTHING_RECORDED
+    drugs_only = record(asked=frozenset({"calmal"}))
+    assert base().unknown("newest-start", drugs_only).reason is Reason.NOTHING_RECORDED
+    assert base().unknown("fog-to-haze", drugs_only).reason is Reason.NOT_REQUESTED
     assert base().unknown("sex", nobody).reason is Reason.NOTHING_RECORDED
 
 

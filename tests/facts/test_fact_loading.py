@@ -170,6 +170,7 @@ def test_taking_needs_its_parameter() -> None:
 def test_known_ingredients_and_concepts_close_the_lists() -> None:
     closed = {"ingredients": frozenset({"calmal", "calmol", "wakal"}), "concepts": frozenset({"fog", "haze"})}
     assert load(**closed) == base()
+    assert load(**{**closed, "ingredients": closed["ingredients"] | {"iv", "drops"}}) == base()
     assert any(
         "no drug or drug class `wakl`; did you mean `wakal`?" in fault
         for fault in faults_of("x: {kind: exposure, drugs: wakl, use: ever}", **closed)

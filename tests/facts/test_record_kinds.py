@@ -10,6 +10,7 @@ import pytest
 from result_kit import AS_OF, ago, diagnosis, medication, record, references, result
 from ruleset_kit import base
 
+from engine.facts.kinds.elapsed import DAYS_OF
 from engine.model.fact import Fact, Reason
 from engine.model.record import Person, Quantity, Record
 
@@ -68,6 +69,10 @@ def test_six_months_end_on_day_182_whichever_disease_came_first(days: int, value
     found = fact("fog-to-haze", diagnosis("fog", "confirmed", 400), diagnosis("haze", "suspected", 400 + days))
     assert found.value == value
     assert len(found.evidence) == 2
+
+
+def test_a_year_is_twelve_months_of_30_4375_days() -> None:
+    assert {"days": 1, "months": Decimal("30.4375"), "years": 12 * Decimal("30.4375")} == DAYS_OF
 
 
 def test_an_interval_needs_both_dates() -> None:
@@ -153,6 +158,7 @@ def test_of_several_diseases_the_strongest_stands() -> None:
 
 def test_a_refutation_holds_from_its_newest_statement_and_a_disease_from_its_onset() -> None:
     assert fact("plain-fog", diagnosis("fog", "refuted", 9), diagnosis("fog", "refuted", 99)).since == ago(9)
+    assert fact("any-disease", diagnosis("fog", "refuted", 99), diagnosis("haze", "refuted", 9)).since == ago(9)
     entries = (diagnosis("fog", "confirmed", 9), diagnosis("fog", "suspected", 99, onset=ago(150)))
     assert fact("plain-fog", *entries).since == ago(150)
     assert fact("plain-fog", diagnosis("fog", "confirmed", None)).since is None

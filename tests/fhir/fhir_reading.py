@@ -124,19 +124,26 @@ def patient(identity: str = "p", **more: Any) -> dict[str, Any]:
     return {"resourceType": "Patient", "id": identity, **more}
 
 
-def observation(code: str = "ab", identity: str = "o", **more: Any) -> dict[str, Any]:
+def observation(code: str = "ab", /, identity: str = "o", **more: Any) -> dict[str, Any]:
     """A final Observation of patient `p` on 1 May 2025."""
     return {
-        "resourceType": "Observation", "id": identity, "status": "final", "code": coded(code),
-        "subject": {"reference": "Patient/p"}, "effectiveDateTime": "2025-05-01",
-    } | more  # fmt: skip
+        "resourceType": "Observation",
+        "id": identity,
+        "status": "final",
+        "code": coded(code),
+        "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": "2025-05-01",
+    } | more
 
 
-def condition(code: str = "P10.1", identity: str = "c", **more: Any) -> dict[str, Any]:
+def condition(code: str = "P10.1", /, identity: str = "c", **more: Any) -> dict[str, Any]:
     return {
-        "resourceType": "Condition", "id": identity, "code": coded(code, DX), "subject": {"reference": "Patient/p"},
+        "resourceType": "Condition",
+        "id": identity,
+        "code": coded(code, DX),
+        "subject": {"reference": "Patient/p"},
         "recordedDate": "2025-05-01",
-    } | more  # fmt: skip
+    } | more
 
 
 def bundle(*resources: Mapping[str, Any], kind: str = "collection", **more: Any) -> dict[str, Any]:

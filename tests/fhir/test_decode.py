@@ -64,7 +64,9 @@ def test_the_message_says_where_and_quotes_nothing() -> None:
 
 
 def test_nan_control_characters_and_half_surrogates_cost_nothing_but_themselves() -> None:
-    assert str(contents(b'{"v": NaN, "w": -Infinity, "x": 1}')) == "[{'v': Decimal('NaN'), 'w': Decimal('NaN'), 'x': 1}]"
+    assert (
+        str(contents(b'{"v": NaN, "w": -Infinity, "x": 1}')) == "[{'v': Decimal('NaN'), 'w': Decimal('NaN'), 'x': 1}]"
+    )
     assert contents(b'{"a": "x\ty\x01"}') == [{"a": "x\ty\x01"}]
     (found,) = contents(b'{"a\\ud800": ["\\udc00"]}')
     assert str(found).encode("utf-8") and found == {"a�": ["�"]}
@@ -134,8 +136,10 @@ def test_decode_raises_only_input_errors() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=300) | st.lists(st.sampled_from([ONE, b"{", b"\n", b"}", b"\xff", b"\x1f\x8b", b"[1]", b'"']))
-       .map(b"".join))
+@given(
+    st.binary(max_size=300)
+    | st.lists(st.sampled_from([ONE, b"{", b"\n", b"}", b"\xff", b"\x1f\x8b", b"[1]", b'"'])).map(b"".join)
+)
 def test_any_bytes_give_documents_or_problems(data: bytes) -> None:
     for found in read_documents(data):
         assert isinstance(found, Document) or found.code in CODES

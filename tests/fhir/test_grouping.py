@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fhir_reading import NOW, bundle, codes, coded, condition, observation, patient, read_all, read_one
+from fhir_reading import NOW, bundle, coded, codes, condition, observation, patient, read_all, read_one
 
 from engine.fhir.references import target_of
 
@@ -26,11 +26,16 @@ def seen(*documents: object, **scope: Any) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     "reference",
     [
-        "Patient/p", "Patient/p/_history/3", f"{BASE}/Patient/p", f"{BASE}/Patient/p/_history/1",
-        "http://ehr.example.org/fhir/Patient/p", " Patient/p ", "Patient?identifier=urn:test:mrn|17",
+        "Patient/p",
+        "Patient/p/_history/3",
+        f"{BASE}/Patient/p",
+        f"{BASE}/Patient/p/_history/1",
+        "http://ehr.example.org/fhir/Patient/p",
+        " Patient/p ",
+        "Patient?identifier=urn:test:mrn|17",
         "Patient?identifier=urn%3Atest%3Amrn%7C17&active=true",
     ],
-)  # fmt: skip
+)
 def test_every_form_of_reference_finds_the_patient(reference: str) -> None:
     who = entry(patient(identifier=[MRN]), f"{BASE}/Patient/p")
     result = entry(observation(subject={"reference": reference}), f"{BASE}/Observation/o")
@@ -61,7 +66,9 @@ def test_the_full_url_names_a_resource_before_its_id() -> None:
 
 def test_an_absolute_reference_to_another_server_is_another_patient() -> None:
     who = entry(patient(), f"{BASE}/Patient/p")
-    records, problems = read_all(bundle(who, observation(subject={"reference": "https://elsewhere.org/fhir/Patient/p"})))
+    records, problems = read_all(
+        bundle(who, observation(subject={"reference": "https://elsewhere.org/fhir/Patient/p"}))
+    )
     assert records[0].results == {} and codes(problems) == ["unknown-patient"]
 
 
@@ -83,8 +90,9 @@ def test_two_patients_with_one_id_are_told_apart_by_server_or_not_at_all() -> No
 def test_another_patients_data_never_count() -> None:
     mine, theirs = observation(), observation(identity="x", subject={"reference": "Patient/q"})
     assert seen(bundle(theirs, patient("q"), patient(), mine)) == {
-        "Patient/q": ["Observation/x"], "Patient/p": ["Observation/o"],
-    }  # fmt: skip
+        "Patient/q": ["Observation/x"],
+        "Patient/p": ["Observation/o"],
+    }
     records, problems = read_all(bundle(patient(), mine, theirs))
     assert [r.reference for r in records[0].results["antibody"]] == ["Observation/o"]
     assert codes(problems) == ["unknown-patient"] and "Observation/x" in problems[0].where
@@ -93,12 +101,18 @@ def test_another_patients_data_never_count() -> None:
 @pytest.mark.parametrize(
     ("subject", "code"),
     [
-        (None, "no-patient"), ({}, "no-patient"), ({"display": "Somebody"}, "no-patient"), ("", "no-patient"),
-        ({"reference": "Group/g"}, "no-patient"), ({"reference": "Patient/q"}, "unknown-patient"),
-        ({"reference": "#p"}, "unknown-patient"), ({"reference": 17}, "unknown-patient"),
-        ({"extension": [{"url": "masked"}]}, "no-patient"), ({"reference": "Patient?name=x"}, "unknown-patient"),
+        (None, "no-patient"),
+        ({}, "no-patient"),
+        ({"display": "Somebody"}, "no-patient"),
+        ("", "no-patient"),
+        ({"reference": "Group/g"}, "no-patient"),
+        ({"reference": "Patient/q"}, "unknown-patient"),
+        ({"reference": "#p"}, "unknown-patient"),
+        ({"reference": 17}, "unknown-patient"),
+        ({"extension": [{"url": "masked"}]}, "no-patient"),
+        ({"reference": "Patient?name=x"}, "unknown-patient"),
     ],
-)  # fmt: skip
+)
 def test_what_belongs_to_nobody_is_set_aside_and_counted(subject: object, code: str) -> None:
     records, problems = read_all(bundle(patient(), observation(subject=subject)))
     assert [r.results for r in records] == [{}] and codes(problems) == [code]
@@ -118,8 +132,9 @@ def test_a_contained_patient_is_the_one_with_the_same_identifier_or_a_patient_of
     assert seen(bundle(patient(identifier=MRN), inside)) == {"Patient/p": ["Observation/o"]}
     records, _ = read_all(bundle(patient(), inside))
     assert [(r.person.reference, r.person.sex, bool(r.results)) for r in records] == [
-        ("Patient/p", "", False), ("Observation/o#c", "female", True),
-    ]  # fmt: skip
+        ("Patient/p", "", False),
+        ("Observation/o#c", "female", True),
+    ]
 
 
 def test_without_a_patient_the_shared_reference_makes_the_record() -> None:
@@ -128,7 +143,9 @@ def test_without_a_patient_the_shared_reference_makes_the_record() -> None:
     plain = observation(identity="o2")
     records, problems = read_all(bundle(absolute, relative, plain))
     assert problems == [] and len(records) == 1
-    assert records[0].person.reference == "Patient/p" and records[0].person.sex == "" and records[0].person.birth is None
+    assert (
+        records[0].person.reference == "Patient/p" and records[0].person.sex == "" and records[0].person.birth is None
+    )
     assert len(records[0].results["antibody"]) == 2 and "palsy" in records[0].diagnoses
 
 
@@ -136,9 +153,10 @@ def test_without_a_patient_different_references_are_different_records() -> None:
     logical = observation(identity="l", subject={"identifier": MRN})
     other = observation(identity="q", subject={"reference": "Patient/q"})
     assert seen(bundle(observation(), other, logical)) == {
-        "Patient/p": ["Observation/o"], "Patient/q": ["Observation/q"],
+        "Patient/p": ["Observation/o"],
+        "Patient/q": ["Observation/q"],
         "Patient?identifier=urn:test:mrn|17": ["Observation/l"],
-    }  # fmt: skip
+    }
 
 
 def test_each_bundle_is_a_group_and_single_resources_are_one() -> None:
@@ -146,9 +164,11 @@ def test_each_bundle_is_a_group_and_single_resources_are_one() -> None:
     second = bundle(patient(), observation(identity="o2"))
     records, _ = read_all(observation(identity="s"), first, patient("q"), second, patient())
     assert [(r.person.reference, [x.reference for x in r.results.get("antibody", ())]) for r in records] == [
-        ("Patient/p", ["Observation/o"]), ("Patient/p", ["Observation/o2"]),
-        ("Patient/q", []), ("Patient/p", ["Observation/s"]),
-    ]  # fmt: skip
+        ("Patient/p", ["Observation/o"]),
+        ("Patient/p", ["Observation/o2"]),
+        ("Patient/q", []),
+        ("Patient/p", ["Observation/s"]),
+    ]
 
 
 def test_together_the_pages_of_one_search_are_one_group() -> None:
@@ -162,9 +182,15 @@ def test_every_type_of_bundle_is_read(kind: Any) -> None:
 
 def test_bundles_within_bundles_and_parameters_are_one_group() -> None:
     inner = {"resource": bundle(observation())}
-    parameters = {"resource": {"resourceType": "Parameters", "parameter": [
-        {"name": "a", "part": [{"name": "b", "resource": condition()}]}, {"name": "c", "valueString": "x"},
-    ]}}  # fmt: skip
+    parameters = {
+        "resource": {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "a", "part": [{"name": "b", "resource": condition()}]},
+                {"name": "c", "valueString": "x"},
+            ],
+        }
+    }
     records, problems = read_all(bundle(patient(), inner, parameters, kind="subscription-notification"))
     assert problems == [] and set(records[0].results) == {"antibody"} and set(records[0].diagnoses) == {"palsy"}
 
@@ -219,7 +245,10 @@ def test_two_different_versions_without_a_version_are_reported_and_the_last_coun
 
 
 def test_a_deleted_resource_does_not_count() -> None:
-    deletion = {"request": {"method": "DELETE", "url": "Observation/o"}, "response": {"lastModified": "2025-02-01T00:00:00Z"}}
+    deletion = {
+        "request": {"method": "DELETE", "url": "Observation/o"},
+        "response": {"lastModified": "2025-02-01T00:00:00Z"},
+    }
     records, _ = read_all(bundle(patient(), deletion, observation(), kind="history"))
     assert records[0].results == {}
     later = observation(meta={"lastUpdated": "2025-03-01T00:00:00Z"})
@@ -243,10 +272,14 @@ def test_a_line_that_is_no_resource_is_skipped_and_named() -> None:
 
 def test_results_contained_in_a_report_belong_to_its_patient() -> None:
     report = {
-        "resourceType": "DiagnosticReport", "id": "r", "status": "final", "code": coded("anything"),
-        "subject": {"reference": "Patient/p"}, "result": [{"reference": "#in"}],
+        "resourceType": "DiagnosticReport",
+        "id": "r",
+        "status": "final",
+        "code": coded("anything"),
+        "subject": {"reference": "Patient/p"},
+        "result": [{"reference": "#in"}],
         "contained": [observation(identity="in", subject=None, valueBoolean=True)],
-    }  # fmt: skip
+    }
     (result,) = read_one(report).results["antibody"]
     assert (result.reference, result.answer) == ("DiagnosticReport/r", "present")
 

@@ -32,13 +32,14 @@ BASE = base_facts(
 def compiled(
     text: str, base: Mapping[str, BaseFact] | None = None, policies: str = ""
 ) -> tuple[Compiled | None, list[Fault]]:
-    """The rules of a text, and all faults."""
+    """The rules of a text, and all faults; with faults of its form there is no program, as in a folder."""
     faults: list[Fault] = []
     document = parse_document(text, "rules.yaml")
     sources = [read_body(Node(document, (index,), faults)) for index in range(len(document.data))]
     shared = parse_document(policies, "ruleset.yaml") if policies else None
     known = [source for source in sources if source is not None]
-    return compile_program(known, BASE if base is None else base, faults, shared), faults
+    program = compile_program(known, BASE if base is None else base, faults, policies=shared)
+    return (None if faults else program), faults
 
 
 def accepted(text: str, policies: str = "") -> Compiled:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The rule language: what each form of a condition, a case, a set and a policy means."""
 
 from __future__ import annotations

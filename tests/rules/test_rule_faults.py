@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What a condition, a case or a policy is refused for: message, place, nearest name; all faults at once."""
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ WHEN = "- conclude: x\n  when: {}\n"
         ("{glow: }", "`null` is no value of `glow`"),
         ("{glow: []}", "no value is named for `glow`"),
         ("{glow: {not: []}}", "no value is named for `glow`"),
-        ("{glow: {is: present}}", "`is` is no key of the test of `glow`"),
+        ("{glow: {is: present}}", "`glow` is tested by values or by `not`; write `{not: [a, b]}`"),
         ("{glow: {not: present, or: absent}}", "`or` is no key of the test of `glow`"),
         ("{}", "a condition must be a mapping, not empty"),
         ("[{glow: present}]", "a condition must be a mapping, not `[{'glow': 'present'}]`"),

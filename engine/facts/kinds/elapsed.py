@@ -87,7 +87,12 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
             fact = view.fact(self.fact_since)
             holds = fact.value not in (UNKNOWN, ABSENT)
             return Found(fact.since, fact.evidence) if holds and fact.since is not None else None
-        return _last_result(view, self.last_result) if self.last_result else _last_usable(view, self.last_usable)
+        key = ("last", self.last_result, self.last_usable)       # several facts ask for the same date
+        if key not in view.cache:
+            last = _last_result(view, self.last_result) if self.last_result else _last_usable(view, self.last_usable)
+            view.cache[key] = last
+        date_found: Found | None = view.cache[key]
+        return date_found
 
 
 class ElapsedFact(Definition, frozen=True, kw_only=True, tag="elapsed"):
@@ -136,7 +141,7 @@ class ElapsedFact(Definition, frozen=True, kw_only=True, tag="elapsed"):
         length = DAYS_OF[self.unit]
         reached = (band.value for band in self.bands if certainly(span, band.test, band.limit * length))
         said = f"{int(span.value / length)} {self.unit}"
-        evidence = ordered(start.evidence + end.evidence)
+        evidence = ordered(start.evidence + end.evidence) if end.evidence else start.evidence
         return (known(self, next(reached, self.otherwise), evidence, None, said=said, date=start.day.isoformat()),)
 
     def _points(self) -> tuple[Point, ...]:

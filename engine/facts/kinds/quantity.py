@@ -11,7 +11,7 @@ import msgspec
 from engine.facts.definition import Definition
 from engine.facts.options import Bands, Concepts, Days, Since, ValueName
 from engine.facts.quantity import EXACT, Measure, band
-from engine.facts.reading import POSITIVE, Reading, Readings, concept_of, multiples, numbers, titre
+from engine.facts.reading import POSITIVE, Reading, Readings, concept_of, multiples, numbers, titres
 from engine.facts.said import amount, evidence_for, known, ordered, tests, unknown
 from engine.facts.view import View
 from engine.facts.window import Window, by_day, counted, days_before, newest, none_left, window
@@ -94,8 +94,8 @@ class QuantityFact(Definition, frozen=True, kw_only=True, tag="quantity"):
             return multiples(view, concept)
         readings = numbers(view, concept)
         if self.reading:
-            how = concept_of(view, concept)
-            return [reading for reading in readings if titre(reading.result, how)[0] == POSITIVE]
+            positive = {id(found.result) for found in titres(view, concept) if found.word == POSITIVE}
+            return [reading for reading in readings if id(reading.result) in positive]
         return readings
 
     def _fresh(self, view: View, readings: Readings) -> bool:

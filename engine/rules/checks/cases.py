@@ -30,6 +30,8 @@ def place_of(rule: Rule, index: int, compiled: Compiled) -> Place:
     """Where a case stands."""
     source = compiled.sources[rule.name]
     path = source.cases[index].path
+    if path == source.path:
+        return source.document.key_place((*path, "when"))
     return source.document.key_place(path) if isinstance(rule, Derived) else source.document.place(path)
 
 

@@ -1,0 +1,1 @@
+"""Many patients: where they come from."""

@@ -1,0 +1,25 @@
+"""The command `endplate`. Imports are late: a command loads what it uses."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on stderr and exit code 2."""
+    from engine.cli.app import app  # noqa: PLC0415
+    from engine.errors import EndplateError, RulesetError  # noqa: PLC0415
+
+    try:
+        app()
+    except RulesetError as error:
+        sys.stderr.write(f"{error}\nerror: the ruleset is refused: {len(error.faults)} faults\n")
+        sys.exit(2)
+    except EndplateError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)

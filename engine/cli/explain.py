@@ -1,0 +1,38 @@
+"""`endplate explain`: why a rule fires, does not fire, or cannot be decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.cli.common import evaluator, notice, records, scope, write
+from engine.errors import InputError
+from engine.outputs.explanations import explanation_text
+from engine.rules.shape import nearest
+
+
+def run(
+    file: Path,
+    rule: str,
+    *,
+    as_of: str,
+    complete: bool,
+    output: Literal["text", "json"],
+    folder: Path | None,
+    valuesets: Iterable[Path],
+) -> None:
+    """One explanation for each patient (and, of an order rule, for each current order)."""
+    ready = evaluator(folder, valuesets, "plain")
+    if rule not in ready.rules:
+        near = nearest(rule, ready.rules)
+        hint = f"did you mean `{near}`?" if near else "see `endplate rules list`"
+        raise InputError(f"`{rule}` is no rule; {hint}")
+    for record in records([file], ready, scope(as_of, complete=complete)):
+        explanations = ready.explain(record, rule)
+        if not explanations:
+            notice(f"{record.person.reference} has no current order: `{rule}` asks about one order at a time")
+        for explanation in explanations:
+            write(msgspec.json.encode(explanation) if output == "json" else explanation_text(explanation) + "\n")

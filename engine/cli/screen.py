@@ -1,0 +1,50 @@
+"""`endplate screen`: many patients, a table here, a report and DetectedIssues in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from engine.batch.sources import files_in
+from engine.cli.common import BackendName, evaluator, notice, records, scope
+from engine.outputs.detected_issue import issue_bundle
+from engine.outputs.report import report
+from engine.outputs.settings import BASE
+from engine.outputs.tables import findings_table
+
+
+def run(
+    sources: list[Path],
+    out: Path,
+    *,
+    as_of: str,
+    complete: bool,
+    backend: BackendName,
+    folder: Path | None,
+    valuesets: Iterable[Path],
+) -> None:
+    """Evaluate every patient, print the table, write `report.html` and `detected-issues.ndjson`."""
+    ready = evaluator(folder, valuesets, backend)
+    files = list(files_in(sources))
+    evaluations = [
+        ready.evaluate(record, "listed") for record in records(files, ready, scope(as_of, complete=complete))
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    page = out / "report.html"
+    page.write_text(report(evaluations, ready.ruleset.info, source=", ".join(str(s) for s in sources)), "utf-8")
+    with (out / "detected-issues.ndjson").open("wb") as lines:
+        for evaluation in evaluations:
+            bundle = issue_bundle(evaluation, ready.ruleset.info, base=BASE)
+            for entry in bundle.get("entry", ()):
+                lines.write(msgspec.json.encode(entry["resource"]) + b"\n")
+    console = Console(highlight=False, soft_wrap=False)
+    console.print(findings_table(evaluations))
+    found = sum(bool(evaluation.findings) for evaluation in evaluations)
+    console.print(f"{len(evaluations)} patients, {found} with findings; backend {ready.backend.name}")
+    console.print(f"report: {page}", soft_wrap=True)
+    for evaluation in evaluations:
+        if evaluation.disagreements:
+            notice(f"the backends disagree on {evaluation.patient}: {'; '.join(evaluation.disagreements)}")
