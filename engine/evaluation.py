@@ -202,7 +202,6 @@ class _Reasoning:
     def _inferred(self, part: Literal["patient", "order"], values: Mapping[str, str]) -> Session:
         """The backend's conclusions, held against the plain reasoning, which explains."""
         known = values if part == "patient" else {**values, **self.conclusions}
-        session = self.e.plain.session(known)
         concluded = self.e.backend.infer(known, part)
         self.disagreements += [
             f"{d.name}: plain {d.plain.value}, durable {d.durable.value}" for d in concluded.disagreements
@@ -210,7 +209,9 @@ class _Reasoning:
         self.notes += concluded.notes
         if part == "patient":
             self.conclusions = dict(concluded.conclusions.values)
-        return session
+        if self.e.backend.name == "plain":
+            return self.e.plain.session(known, concluded.conclusions)
+        return self.e.plain.session(values)
 
     def _orders(self) -> Iterator[tuple[Medication, dict[str, Fact]]]:
         for medication in self.base.current_orders(self.record):

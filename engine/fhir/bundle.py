@@ -61,10 +61,10 @@ class Entry:
         self.resource = EMPTY
 
 
-def parts_of(document: Json, note: Note) -> Iterator[tuple[int, Json, str, str]]:
-    """(number, resource, fullUrl, method) of each entry, in order, nested Bundles and Parameters included.
+def parts_of(document: Json, note: Note) -> Iterator[tuple[int, Json, str, bool]]:
+    """(number, resource, fullUrl, deleted) of each entry, in order, nested Bundles and Parameters included.
 
-    A deletion has no resource: it comes as a resource with its type, id and meta only, method DELETE.
+    A deletion has no resource: it comes as one with its type, id and the time of its deletion only.
     """
     stack = [(document, 0)]
     number = 0
@@ -77,15 +77,14 @@ def parts_of(document: Json, note: Note) -> Iterator[tuple[int, Json, str, str]]
         for entry in _entries(held, note):
             number += 1
             resource = entry.get("resource")
-            method = text(obj(entry.get("request")).get("method")).upper()
-            if method == "DELETE" and not isinstance(resource, dict):
-                if deleted := _deleted(entry):
-                    yield number, deleted, text(entry.get("fullUrl")), method
-            elif isinstance(resource, dict):
+            if isinstance(resource, dict):
                 if resource.get("resourceType") in ("Bundle", "Parameters"):
                     inner.append((resource, depth + 1))
                 else:
-                    yield number, resource, text(entry.get("fullUrl")), ""
+                    yield number, resource, text(entry.get("fullUrl")), False
+            elif text(obj(entry.get("request")).get("method")).upper() == "DELETE":
+                if deleted := _deleted(entry):
+                    yield number, deleted, text(entry.get("fullUrl")), True
             elif resource is not None:
                 note("not-an-object", f"the resource of entry {number} is no object and was skipped")
         stack.extend(reversed(inner))

@@ -8,11 +8,12 @@ from datetime import date
 from engine.fhir.bundle import Entry
 from engine.fhir.dates import resolve_day
 from engine.fhir.elements import Json, obj, text
-from engine.fhir.grouping import Group, Patient
+from engine.fhir.grouping import Group
 from engine.fhir.laboratories import Laboratories
 from engine.fhir.lookup import Lookup
 from engine.fhir.problems import problem
 from engine.fhir.references import target_of
+from engine.fhir.subjects import Patient
 from engine.model.problem import Problem
 
 _LONGEST_WRITTEN = 40

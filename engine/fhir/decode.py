@@ -40,7 +40,7 @@ class Document(msgspec.Struct, frozen=True):
     where: str
 
 
-def decode_json(data: bytes) -> object:
+def decode(data: bytes) -> object:
     """One JSON text with exact decimals. Raises InputError if it is none, with the reason."""
     data = data.removeprefix(_BOM)
     try:
@@ -111,7 +111,7 @@ def _texts(lines: _Lines, name: str) -> Iterator[Document | Problem]:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return line.lstrip()[:1] == b"{" and isinstance(decode_json(line), dict)
+        return line.lstrip()[:1] == b"{" and isinstance(decode(line), dict)
     except InputError:
         return False
 
@@ -128,7 +128,7 @@ def _ndjson(lines: _Lines, name: str, first: bytes | None = None) -> Iterator[Do
 
 def _document(data: bytes, where: str) -> Document | Problem:
     try:
-        return Document(decode_json(data), where)
+        return Document(decode(data), where)
     except InputError as error:
         return problem("not-json", where, str(error))
 

@@ -16,8 +16,8 @@ from engine.fhir.conditions import read_condition
 from engine.fhir.context import Context
 from engine.fhir.dates import resolve_day
 from engine.fhir.decode import Document
-from engine.fhir.elements import EMPTY, Json, codings, obj, text
-from engine.fhir.grouping import MEDICATION_KINDS, Group, Patient, encounters_of
+from engine.fhir.elements import Json, codings, obj, text
+from engine.fhir.grouping import MEDICATION_KINDS, Group
 from engine.fhir.laboratories import Laboratories
 from engine.fhir.lookup import Lookup, lookup_for
 from engine.fhir.medications import read_medications
@@ -27,6 +27,7 @@ from engine.fhir.problems import problem
 from engine.fhir.procedures import read_procedure
 from engine.fhir.references import target_of
 from engine.fhir.reports import read_report
+from engine.fhir.subjects import Patient, encounters_of, patients_of
 from engine.model.problem import Problem
 from engine.model.record import Diagnosis, Medication, Record, Result
 from engine.terminology.terminology import Terminology
@@ -105,7 +106,7 @@ def _of_bundle(scope: Scope, bundle: Json, lookup: Lookup) -> Scope:
 def records_of(group: Group, lookup: Lookup, scope: Scope, only: str = "") -> Iterator[Record]:
     """The records of a filled group; `only` ("Patient/x"): just that patient, even if nothing is known of them."""
     laboratories = Laboratories(group)
-    for patient in group.patients(only):
+    for patient in patients_of(group, only):
         yield _record(patient, Context(group, lookup, laboratories, patient, scope.as_of), scope)
 
 
@@ -165,6 +166,3 @@ def _unrecognised(resource: Json) -> str:
     systems = sorted({system for system, _ in codings(resource.get("code"))})
     named = ", ".join(f"`{text(system)[:120]}`" if system else "no system" for system in systems[:3])
     return f"has a code that looks relevant and that no table knows, under {named}: map it to a known one"
-
-
-__all__ = ["COMPLETE", "EMPTY", "Scope", "read_records", "records_of"]

@@ -21,7 +21,7 @@ _PROCEDURE: Mapping[str, str] = {
     "preparation": UNUSED, "on-hold": UNUSED, "suspended": UNUSED, "aborted": UNUSED, "stopped": UNUSED,
     "entered-in-error": UNUSED, "unknown": UNUSED,
 }  # fmt: skip
-_MARK = "icd-10-gm-diagnosesicherheit"
+_MARK = "-diagnosesicherheit"
 _MARKS = {"a": "refuted", "v": "provisional"}
 # verificationStatus, the most careful reading first
 _VERIFICATION = ("entered-in-error", "refuted", "differential", "provisional", "unconfirmed", "presumed", "confirmed")

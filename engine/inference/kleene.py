@@ -27,6 +27,30 @@ def compiled(condition: Condition) -> Test:
     return _all(condition.parts) if isinstance(condition, All) else _any(condition.parts)
 
 
+def truth(condition: Condition, facts: Mapping[str, str]) -> Truth:
+    """The truth of a condition that is asked once; to ask often, compile it."""
+    if isinstance(condition, Literal):
+        value = facts[condition.fact]
+        if value == UNKNOWN and condition.positive and not condition.closed:
+            return None
+        return (value in condition.values) is condition.positive
+    if isinstance(condition, AtLeast):
+        truths = [truth(part, facts) for part in condition.parts]
+        true = truths.count(True)
+        if true >= condition.count:
+            return True
+        return None if true + truths.count(None) >= condition.count else False
+    decisive = not isinstance(condition, All)          # `any` is settled by a true part, `all` by a false one
+    settled: Truth = not decisive
+    for part in condition.parts:
+        found = truth(part, facts)
+        if found is decisive:
+            return decisive
+        if found is None:
+            settled = None
+    return settled
+
+
 def literals(condition: Condition) -> Iterator[Literal]:
     """Every literal of a condition, in the order of writing."""
     if isinstance(condition, Literal):

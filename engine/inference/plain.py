@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.inference.kleene import Test, Truth, compiled, conditions, literals
+from engine.inference.kleene import Test, Truth, compiled, conditions, literals, truth
 from engine.inference.port import Inference, Part
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.rules.program import Conclusions, Condition, DerivedCase, Issue, IssueCase, Program, Rule
@@ -42,9 +42,14 @@ class PlainBackend:
     def close(self) -> None:
         """Nothing is held."""
 
-    def session(self, values: Mapping[str, str]) -> Session:
-        """A what-if over the rules of both parts that decides only what is asked of it."""
-        return Session(values, self._deciders)
+    def session(self, values: Mapping[str, str], concluded: Conclusions | None = None) -> Session:
+        """A what-if over the rules of both parts that decides only what is asked of it. `concluded` holds what was
+        decided from these very values already."""
+        session = Session(values, self._deciders)
+        if concluded is not None:
+            session.facts.update(concluded.values)
+            session.facts.cases = {**dict.fromkeys(concluded.values), **concluded.cases}
+        return session
 
 
 class Session:
@@ -72,7 +77,7 @@ class Session:
 
     def truth(self, condition: Condition) -> Truth:
         """Whether a condition holds; None if unknown."""
-        return compiled(condition)(self.facts)
+        return truth(condition, self.facts)
 
 
 class _Facts(dict[str, str]):

@@ -1,27 +1,44 @@
-"""GitHub-flavoured Markdown in which nothing that came from a record can become markup."""
+"""GitHub-flavoured Markdown in which nothing that came from a record can become markup.
+
+What is escaped is what has a meaning where it stands, so that the source stays readable for clients that show it as it
+is: `FVC 46 % on 2025-05-20` is unchanged.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-# CommonMark lets a backslash escape every ASCII punctuation character; HTML-relevant ones become entities besides
-SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~^$:@/=\"'])")
-ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+BREAK = "\N{ZERO WIDTH SPACE}"
+_INLINE = re.compile(r"[\\`*\[\]~|$]|(?<![^\W_])_|_(?![^\W_])")       # `_` inside a word has no meaning
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_LEADING = re.compile(r"^(?:[#+\-]|\d+(?=[.)]))")                      # heading, list, rule at the start of a line
+# what renderers turn into links by themselves: addresses, www names, bare domains, e-mail
+_LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=\w)(?=\.[^\W\d_])|(?<=@)|(?<=mailto:)|(?<=xmpp:)|(?<=//)")
+
+
+def plain(text: str) -> str:
+    """One line of printable characters (no control, bidirectional or invisible ones)."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def escaped(text: str) -> str:
-    """The text as literal words: no HTML, link, autolink, emphasis, table, heading, list or line break comes of it."""
-    flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    without_html = "".join(ENTITIES.get(char, char) for char in SPECIAL.sub(r"\\\1", flat))
-    # GFM links bare `www.` and `http` without any punctuation to escape in front: break the word for the renderer
-    return re.sub(r"(?i)\b(www|https?|ftp|mailto)(?=\\)", "\\1\u200b", without_html)
+    """The text as literal words: no HTML, link, emphasis, table, heading, list or line break comes of it."""
+    text = _LINKED.sub(BREAK, plain(text))
+    text = _INLINE.sub(r"\\\g<0>", text).translate(_ENTITIES)
+    return _LEADING.sub(_shielded, text)
+
+
+def _shielded(start: re.Match[str]) -> str:
+    """A backslash before a mark; after a number, before the mark that would make it a list."""
+    return f"{start[0]}\\" if start[0][0].isdigit() else f"\\{start[0]}"
 
 
 def heading(text: str) -> str:
-    """Bold words on a line of their own; for our own texts only."""
+    """Bold words on a line of their own; the text is escaped already."""
     return f"**{text}**"
 
 
-def bullets(lines: list[str]) -> str:
+def bullets(lines: Iterable[str]) -> str:
     """One list item a line; the lines are escaped already."""
     return "\n".join(f"- {line}" for line in lines)

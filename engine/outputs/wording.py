@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from engine.model.fact import Evidence
 from engine.model.finding import Because, Finding, Missing, Outcome
 from engine.rules.info import RuleInfo
 
 DISCLAIMER = "Supports clinical judgement and does not replace it; the rules await clinical sign-off."
+
+Titles = Callable[[str], str]
+"""Issue -> what it is called."""
+
+
+def titles(info: Mapping[str, RuleInfo]) -> Titles:
+    """The titles of a ruleset; an issue that is not in it keeps its id."""
+    return lambda issue: info[issue].title if issue in info else issue
 
 
 def because_line(because: Because) -> str:
@@ -22,27 +30,48 @@ def evidence_line(evidence: Evidence) -> str:
     return f"{evidence.reference}: {evidence.said}" + (f", {evidence.date}" if evidence.date else "")
 
 
-def missing_line(missing: Missing) -> str:
-    """`fatigability on examination (nothing recorded); present: gains overlap-als-mg-possible moderate`."""
-    line = f"{missing.ask_for or missing.fact} ({missing.reason})" if missing.reason else missing.ask_for
-    changes = [change_line(value, outcome, missing) for value, outcome in missing.would_change.items()]
+def missing_line(missing: Missing, title: Titles = str, issue: str = "") -> str:
+    """`fatigability on examination (nothing recorded): if present, this becomes high`.
+
+    `issue` is the one that is spoken of: a change of it is told as `this`.
+    """
+    line = missing.ask_for or missing.fact
+    if missing.reason:
+        line += f" ({missing.reason})"
+    changes = [answer_line(value, missing, title, issue) for value in missing.would_change]
     return f"{line}: {'; '.join(changes)}" if changes else line
 
 
-def change_line(value: str, outcome: Outcome, missing: Missing) -> str:
-    """`if present (with sfemg-other normal): + issue high, - other low`."""
+def answer_line(value: str, missing: Missing, title: Titles = str, issue: str = "") -> str:
+    """`if present together with sfemg-other normal, this no longer stands`."""
     company = missing.with_answers.get(value, {})
-    with_others = f" (with {', '.join(f'{k} {v}' for k, v in company.items())})" if company else ""
-    changes = [*(f"+ {gained}" for gained in outcome.gained), *(f"- {lost}" for lost in outcome.lost)]
-    return f"if {value}{with_others}: {', '.join(changes) or 'no change'}"
+    together = f" together with {', '.join(f'{k} {v}' for k, v in company.items())}" if company else ""
+    return f"if {value}{together}, {outcome_line(missing.would_change[value], title, issue)}"
 
 
-def detail_text(finding: Finding, rule: RuleInfo) -> str:
-    """The finding in plain text (DetectedIssue.detail, reports)."""
+def outcome_line(outcome: Outcome, title: Titles = str, issue: str = "") -> str:
+    """What an answer would lead to; an issue that is lost at one severity and gained at another has changed."""
+    gained, lost = (dict(entry.rsplit(" ", 1) for entry in entries) for entries in (outcome.gained, outcome.lost))
+
+    def name(found: str) -> str:
+        return "this" if found == issue else f"`{title(found)}`"
+
+    own_first = sorted({**lost, **gained}, key=lambda found: found != issue)
+    changes = [
+        f"{name(found)} no longer stands" if found not in gained
+        else f"{name(found)} becomes {gained[found]}" if found in lost
+        else f"{name(found)} ({gained[found]}) is found"
+        for found in own_first
+    ]
+    return ", ".join(changes) or "nothing changes"
+
+
+def detail_text(finding: Finding, rule: RuleInfo, title: Titles = str) -> str:
+    """The finding in plain text (DetectedIssue.detail in R4)."""
     parts = [
         finding.summary,
         _sentence("Because", (because_line(b) for b in finding.because)),
-        _sentence("Not known", (missing_line(m) for m in finding.missing)),
+        _sentence("Not known", (missing_line(m, title, finding.issue) for m in finding.missing)),
         _sentence("Consider", finding.advice),
         f"Rule {rule.id} {rule.version} ({rule.status}). {DISCLAIMER}",
     ]

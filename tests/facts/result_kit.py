@@ -87,7 +87,8 @@ TABLES = Tables(
 
 
 def bands(*tests: tuple[str, str, float]) -> tuple[Band, ...]:
-    return tuple(Band(value, test, dec(limit), f"{value}-limit") for value, test, limit in tests)  # type: ignore[arg-type]
+    return tuple(Band(value, test, dec(limit),
+        f"{value}-limit") for value, test, limit in tests)  # type: ignore[arg-type]
 
 
 _numbers = iter(range(1, 10**9))
@@ -155,7 +156,8 @@ def facts(of: Record, definitions: Iterable[Definition], given: Mapping[str, Fac
     return {name: fact(name) for name in by_name}
 
 
-def one(definition: Definition, *entries: Result | Diagnosis | Medication, given: Sequence[Fact] = (), **more: Any) -> Fact:
+def one(definition: Definition, *entries: Result | Diagnosis | Medication, given: Sequence[Fact] = (),
+    **more: Any) -> Fact:
     """The fact of a definition that is no family."""
     return facts(record(*entries, **more), [definition], {fact.name: fact for fact in given})[definition.name]
 

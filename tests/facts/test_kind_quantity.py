@@ -57,7 +57,8 @@ def test_on_one_day_the_worse_end_decides_whatever_the_order() -> None:
 
 
 @pytest.mark.parametrize(("value", "cmp", "expected"), [
-    (49.9, "", "low"), (50, "", "reduced"), (60, "", "fine"), (50, "<", "low"), (51, "<", "reduced"), (61, "<", "unknown"),
+    (49.9, "", "low"), (50, "", "reduced"), (60, "", "fine"), (50, "<", "low"), (51, "<", "reduced"),
+    (61, "<", "unknown"),
     (60, ">", "fine"), (59, ">", "unknown"), (60, ">=", "fine"), (50, "<=", "reduced"),
 ])
 def test_a_comparator_gives_only_what_is_certain(value: float, cmp: str, expected: str) -> None:
@@ -83,7 +84,8 @@ def test_a_negative_pressure_is_read_by_its_magnitude() -> None:
 
 
 @pytest.mark.parametrize(("found", "expected"), [
-    ([(0, 60), (1, 28)], "critical"), ([(0, 60), (2, 28)], "fine"), ([(2, 60), (3, 28)], "fine"), ([(3, 28)], "critical"),
+    ([(0, 60), (1, 28)], "critical"), ([(0, 60), (2, 28)], "fine"), ([(2, 60), (3, 28)], "fine"), ([(3, 28)],
+    "critical"),
     ([(4, 28)], "unknown"), ([(None, 28)], "unknown"), ([(1, 35), (0, 38)], "low"), ([(2, 35), (2, 28)], "critical"),
 ])
 def test_worst_fresh_is_the_worst_of_today_and_yesterday_else_the_newest(
@@ -94,7 +96,8 @@ def test_worst_fresh_is_the_worst_of_today_and_yesterday_else_the_newest(
 
 @pytest.mark.parametrize(("found", "expected"), [
     ([(4, 28)], "critical"), ([(3, 28)], "unknown"), ([(90, 28)], "critical"), ([(91, 28)], "unknown"),
-    ([(10, 28), (0, 45)], "unknown"), ([(10, 28), (4, 45)], "fine"), ([(10, 28), (None, 45)], "critical"), ([(None, 28)], "unknown"),
+    ([(10, 28), (0, 45)], "unknown"), ([(10, 28), (4, 45)], "fine"), ([(10, 28), (None, 45)], "critical"),
+    ([(None, 28)], "unknown"),
 ])
 def test_a_stale_number_is_the_newest_of_all_and_older(found: list[tuple[int | None, float]], expected: str) -> None:
     assert one(STALE, *(pull(day, value) for day, value in found)).value == expected
@@ -118,7 +121,8 @@ def test_a_number_is_read_only_in_its_window(day: int | None, expected: str) -> 
     (start(None), None, "unknown"), (start(10, "absent"), 0, "unknown"), (start(10, "unknown"), 0, "unknown"),
 ])
 def test_since_another_fact(given: Fact, day: int | None, expected: str) -> None:
-    fact = one(QuantityFact(name="s", concepts=("share",), bands=LOW, since=Since(fact="start")), share(day, 45), given=[given])
+    fact = one(QuantityFact(name="s", concepts=("share",), bands=LOW, since=Since(fact="start")), share(day, 45),
+        given=[given])
     assert fact.value == expected
     if expected != "unknown":
         assert "MedicationRequest/s" in references(fact)
@@ -141,7 +145,8 @@ def test_only_positive_titres_count_where_they_are_asked_for() -> None:
         name="t", concepts=("antibody",), bands=bands(("ordinary", "at_least", 1)), otherwise="low", pick="highest",
         reading="positive",
     )
-    assert one(titre, result("antibody", 0, 0.6, "nmol/L", high=0.4), result("antibody", 0, 3, "nmol/L", flag="NEG")).value == "low"
+    assert one(titre, result("antibody", 0, 0.6, "nmol/L", high=0.4),
+        result("antibody", 0, 3, "nmol/L", flag="NEG")).value == "low"
     assert one(titre, result("antibody", 0, 0.8, "nmol/L", cmp=">", flag="POS")).reason == Reason.NOT_USABLE
     assert one(titre, result("antibody", 0, 45, "[arb]", high=10)).reason == Reason.NOT_USABLE
 
@@ -189,7 +194,8 @@ def test_a_drop_is_measured_against_the_best_earlier_value_in_reach(
 
 @pytest.mark.parametrize(("found", "expected"), [
     ([(90, 100), (0, 70)], "present"), ([(90, 100), (0, 70.1)], "absent"), ([(91, 100), (0, 70)], "unknown"),
-    ([(50, 100), (1, 70), (0, 90)], "present"), ([(50, 100), (2, 70), (0, 90)], "absent"), ([(50, 100), (4, 70)], "unknown"),
+    ([(50, 100), (1, 70), (0, 90)], "present"), ([(50, 100), (2, 70), (0, 90)], "absent"), ([(50, 100), (4, 70)],
+    "unknown"),
     ([(1, 100), (0, 70)], "present"),
 ])
 def test_a_fall_is_a_share_of_the_earlier_value(found: list[tuple[int, float]], expected: str) -> None:
@@ -221,10 +227,14 @@ def breath(day: int, value: float, cmp: str = "") -> Result:
 
 
 @pytest.mark.parametrize(("found", "expected"), [
-    ([pull(0, 28), breath(0, 30)], "present"), ([pull(0, 28), breath(0, 29)], "absent"), ([pull(0, 28), breath(1, 30)], "absent"),
-    ([pull(0, 28), share(0, 60)], "present"), ([pull(0, 28), share(0, 59)], "absent"), ([pull(0, 28), share(0, 60, ">")], "present"),
-    ([pull(0, 28), breath(0, 30, "<")], "absent"), ([pull(0, 30), breath(0, 30)], "unknown"), ([pull(4, 28), breath(4, 30)], "unknown"),
-    ([pull(0, 28), pull(1, 20), breath(0, 30)], "absent"), ([pull(0, 28), pull(1, 20), breath(0, 30), breath(1, 30)], "present"),
+    ([pull(0, 28), breath(0, 30)], "present"), ([pull(0, 28), breath(0, 29)], "absent"), ([pull(0, 28), breath(1, 30)],
+    "absent"),
+    ([pull(0, 28), share(0, 60)], "present"), ([pull(0, 28), share(0, 59)], "absent"), ([pull(0, 28),
+    share(0, 60, ">")], "present"),
+    ([pull(0, 28), breath(0, 30, "<")], "absent"), ([pull(0, 30), breath(0, 30)], "unknown"), ([pull(4, 28),
+    breath(4, 30)], "unknown"),
+    ([pull(0, 28), pull(1, 20), breath(0, 30)], "absent"), ([pull(0, 28), pull(1, 20), breath(0, 30), breath(1, 30)],
+    "present"),
     ([pull(0, 35), pull(2, 28), breath(2, 30)], "unknown"), ([pull(3, 28), breath(3, 30)], "present"),
 ])
 def test_low_numbers_are_contradicted_by_a_good_test_of_each_of_their_days(found: list[Result], expected: str) -> None:
@@ -244,7 +254,8 @@ def test_the_newest_result_with_a_flag_or_a_range_decides() -> None:
 
 
 def test_on_one_day_the_end_that_is_worse_for_the_concept_decides() -> None:
-    for flags, salt, pigment in ((("H", "L"), "low", "high"), (("N", "L"), "low", "normal"), (("H", "N"), "normal", "high")):
+    for flags, salt, pigment in ((("H", "L"), "low", "high"), (("N", "L"), "low", "normal"), (("H", "N"),
+        "normal", "high")):
         assert one(SALT, *(result("salt", 0, flag=flag) for flag in flags)).value == salt
         assert one(PIGMENT, *(result("pigment", 0, flag=flag) for flag in flags)).value == pigment
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from result_kit import ago, diagnosis, dec, one, references, result
+from result_kit import ago, dec, diagnosis, one, references, result
 
 from engine.facts.kinds.coded import CodedFact
 from engine.facts.kinds.event import EventFact
@@ -22,7 +22,8 @@ AFTER = After(fact="disease", value="refuted")
 
 
 def start(day: int | None) -> Fact:
-    return Fact("start", "present", None, (Evidence("MedicationRequest/s", "drug active"),), None if day is None else ago(day))
+    return Fact("start", "present", None, (Evidence("MedicationRequest/s", "drug active"),),
+        None if day is None else ago(day))
 
 
 # ---- result
@@ -48,7 +49,8 @@ def test_a_day_that_contradicts_itself_is_unknown_and_names_both() -> None:
     fact = one(FOG, result("fog", 0, "present"), result("fog", 0, "absent"), result("fog", 9, "present"))
     assert (fact.value, fact.reason) == ("unknown", Reason.CONFLICTING)
     assert len(fact.evidence) == 2
-    assert one(FOG, result("fog", 9, "present"), result("fog", 9, "absent"), result("fog", 0, "present")).value == "present"
+    assert one(FOG, result("fog", 9, "present"), result("fog", 9, "absent"),
+        result("fog", 0, "present")).value == "present"
     assert one(FOG, result("fog", None, "present"), result("fog", None, "absent")).reason == Reason.CONFLICTING
 
 
@@ -60,7 +62,8 @@ def test_it_holds_since_the_first_present_after_the_last_absent() -> None:
 
 
 @pytest.mark.parametrize(("day", "value", "reason"), [
-    (5, "present", None), (6, "unknown", Reason.OUT_OF_DATE), (None, "unknown", Reason.NOT_USABLE), (0, "present", None),
+    (5, "present", None), (6, "unknown", Reason.OUT_OF_DATE), (None, "unknown", Reason.NOT_USABLE),
+    (0, "present", None),
 ])
 def test_a_window_includes_its_last_day_and_nothing_undated(day: int | None, value: str, reason: Reason | None) -> None:
     fact = one(RECENT, result("fog", day, "present"))
@@ -83,7 +86,8 @@ def test_of_several_concepts_one_present_is_enough_and_one_absent_too() -> None:
 
 @pytest.mark.parametrize(("stated", "value"), [
     ([(0, "present", True)], "present"), ([(0, "present", False)], "absent"), ([(0, "absent", None)], "absent"),
-    ([(5, "present", True), (0, "present", None)], "present"), ([(5, "present", True), (0, "present", False)], "absent"),
+    ([(5, "present", True), (0, "present", None)], "present"), ([(5, "present", True), (0, "present", False)],
+    "absent"),
     ([(5, "present", True), (0, "absent", None)], "absent"), ([(0, "present", None)], "unknown"),
     ([(5, "present", True), (5, "present", False), (0, "present", None)], "present"),
     ([(5, "absent", True), (0, "present", None)], "unknown"),
@@ -156,7 +160,8 @@ def test_the_strongest_ever_counts_undated_ones_too() -> None:
 
 @pytest.mark.parametrize(("day", "value"), [(7, "V"), (8, "unknown"), (None, "unknown")])
 def test_a_code_is_read_only_in_its_window(day: int | None, value: str) -> None:
-    assert one(CodedFact(name="s", concepts=("stage",), codes=("V",), within=7), result("stage", day, "V")).value == value
+    assert one(CodedFact(name="s", concepts=("stage",), codes=("V",), within=7),
+        result("stage", day, "V")).value == value
 
 
 # ---- recorded
@@ -203,7 +208,8 @@ def test_a_confirmed_condition_or_a_positive_result_is_an_event_that_nothing_lat
 
 def test_an_undated_event_counts_only_if_asked_for() -> None:
     assert one(SIGN, result("fog", None, "present")).reason == Reason.NOT_USABLE
-    assert one(EventFact(name="sign", concepts=("fog",), undated=True), result("fog", None, "present")).value == "present"
+    assert one(EventFact(name="sign", concepts=("fog",), undated=True),
+        result("fog", None, "present")).value == "present"
 
 
 def test_a_condition_is_dated_by_its_onset_or_by_its_record() -> None:

@@ -122,14 +122,18 @@ def counts(*found: Result) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("found", "expected"), [
-    ([spot(0, 0, "here")], ("none", "none")), ([spot(0, 1, "here")], ("one", "none")), ([spot(0, 2, "here")], ("several", "none")),
+    ([spot(0, 0, "here")], ("none", "none")), ([spot(0, 1, "here")], ("one", "none")), ([spot(0, 2, "here")],
+    ("several", "none")),
     ([spot(90, 3, "here"), spot(0, 1, "here")], ("several", "none")), ([spot(None, 1, "there")], ("none", "one")),
     ([spot(0, 1, "here", ">")], ("several", "none")), ([spot(0, 0, "here", ">")], ("one", "none")),
     ([spot(0, 2, "here", "<")], ("unknown", "none")), ([spot(0, 1, "here", "<")], ("none", "none")),
-    ([spot(0, 2, "here", ">=")], ("several", "none")), ([spot(0, 2, "here", "<"), spot(9, 0, "here")], ("none", "none")),
+    ([spot(0, 2, "here", ">=")], ("several", "none")), ([spot(0, 2, "here", "<"), spot(9, 0, "here")],
+    ("none", "none")),
     ([spot(0, "present", "here")], ("one", "none")), ([spot(0, "absent", "here")], ("none", "none")),
-    ([spot(0, 3, "elsewhere")], ("none", "none")), ([spot(0, 3, "")], ("unknown", "unknown")), ([spot(0, 0, "")], ("none", "none")),
-    ([spot(0, 3, ""), spot(0, 1, "here")], ("one", "unknown")), ([spot(0, -1, "here")], ("unknown", "unknown")), ([], ("unknown", "unknown")),
+    ([spot(0, 3, "elsewhere")], ("none", "none")), ([spot(0, 3, "")], ("unknown", "unknown")), ([spot(0, 0, "")],
+    ("none", "none")),
+    ([spot(0, 3, ""), spot(0, 1, "here")], ("one", "unknown")), ([spot(0, -1, "here")], ("unknown", "unknown")), ([],
+    ("unknown", "unknown")),
 ])
 def test_the_largest_count_of_each_site_and_none_where_it_is_not_mentioned(
     found: list[Result], expected: tuple[str, str]

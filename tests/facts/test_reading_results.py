@@ -31,7 +31,8 @@ from engine.model.record import Quantity
     ("", "POS", "present"), ("", "DET", "present"), ("", "RR", "present"), ("", "A", "present"), ("", "AA", "present"),
     ("", "WR", "present"), ("", "H", "present"), ("", "HX", "present"), ("equivocal", "POS", "present"),
     ("", "NEG", "absent"), ("", "ND", "absent"), ("", "NR", "absent"), ("", "N", "absent"),
-    ("", "L", ""), ("", "IND", ""), ("", "U", ""), ("", "IE", ""), ("equivocal", "", ""), ("normal", "", ""), ("", "", ""),
+    ("", "L", ""), ("", "IND", ""), ("", "U", ""), ("", "IE", ""), ("equivocal", "", ""), ("normal", "", ""),
+    ("", "", ""),
 ])
 def test_a_coded_value_decides_and_else_the_flag(answer: str, flag: str, word: str) -> None:
     assert says_yes(result("fog", answer=answer, flag=flag)) == word
@@ -55,10 +56,12 @@ def bare(value: float, unit: str = "nmol/L", **more: Any) -> dict[str, Any]:
     (own(4.8, flag="IND"), "equivocal", False), (own(4.8, unit="[arb]", flag="NEG"), "equivocal", True),
     (own(0.5, cmp="<", flag="NEG"), "negative", False), (own(5001, flag="NEG"), "negative", False),
     # a low flag is a conflict, and the value is read on
-    (own(4.8, flag="L"), "positive", True), (own(0.1, flag="LL"), "negative", True), (bare(0.1, unit="", flag="L"), "", True),
+    (own(4.8, flag="L"), "positive", True), (own(0.1, flag="LL"), "negative", True), (bare(0.1, unit="", flag="L"),
+    "", True),
     # 2: the coded value
     ({"value": "positive"}, "positive", False), ({"value": "not-detected"}, "negative", False),
-    ({"value": "equivocal"}, "equivocal", False), ({"value": "weak"}, "", False), ({"value": "negative", "flag": "U"}, "negative", False),
+    ({"value": "equivocal"}, "equivocal", False), ({"value": "weak"}, "", False), ({"value": "negative", "flag": "U"},
+    "negative", False),
     # 3: the own upper limit, in any unit that both share
     (own(0.41), "positive", False), (own(0.4), "negative", False), (own(45, 10, "[arb]"), "positive", False),
     (own(500, Quantity(dec("0.4"), "nmol/L"), "pmol/L"), "positive", False),
@@ -71,7 +74,8 @@ def bare(value: float, unit: str = "nmol/L", **more: Any) -> dict[str, Any]:
     (bare(0.5), "positive", False), (bare(0.49), "equivocal", False), (bare(0.03), "equivocal", False),
     (bare(0.02), "negative", False), (bare(500, "pmol/L"), "positive", False), (bare(20, "pmol/L"), "negative", False),
     (bare(0.02, cmp="<"), "negative", False), (bare(0.03, cmp="<"), "", False), (bare(0.5, cmp=">"), "positive", False),
-    (bare(0.4, cmp=">"), "", False), (bare(0.9, ""), "", False), (bare(45, "[arb]"), "", False), (bare(5001), "", False),
+    (bare(0.4, cmp=">"), "", False), (bare(0.9, ""), "", False), (bare(45, "[arb]"), "", False), (bare(5001),
+    "", False),
 ])
 def test_a_titre_is_read_by_flag_then_code_then_own_range_then_defaults(
     given: dict[str, Any], word: str, conflict: bool
@@ -83,19 +87,25 @@ def test_a_titre_is_read_by_flag_then_code_then_own_range_then_defaults(
     ({"flag": "HH"}, "high"), ({"flag": "LU"}, "low"), ({"flag": "N"}, "normal"), ({"flag": "NEG"}, "normal"),
     ({"flag": "H", "value": 1, "unit": "g", "high": 5}, "high"),
     ({"flag": "A", "value": 6, "unit": "g", "high": 5}, "high"), ({"flag": "A"}, ""),
-    ({"value": 6, "unit": "g", "high": 5, "low": 1}, "high"), ({"value": 5, "unit": "g", "high": 5, "low": 1}, "normal"),
-    ({"value": 1, "unit": "g", "high": 5, "low": 1}, "normal"), ({"value": 0.9, "unit": "g", "high": 5, "low": 1}, "low"),
+    ({"value": 6, "unit": "g", "high": 5, "low": 1}, "high"), ({"value": 5, "unit": "g", "high": 5, "low": 1},
+    "normal"),
+    ({"value": 1, "unit": "g", "high": 5, "low": 1}, "normal"), ({"value": 0.9, "unit": "g", "high": 5, "low": 1},
+    "low"),
     ({"value": 0.9, "unit": "g", "high": 5}, "normal"), ({"value": 6, "unit": "g", "low": 1}, "normal"),
-    ({"value": 5, "cmp": "<", "unit": "g", "high": 5, "low": 1}, ""), ({"value": 1, "cmp": "<", "unit": "g", "low": 1}, "low"),
-    ({"value": 5, "cmp": ">", "unit": "g", "high": 5, "low": 1}, "high"), ({"value": 4, "cmp": ">", "unit": "g", "high": 5}, ""),
-    ({"value": 6, "high": 5}, ""), ({"value": 6, "unit": "g"}, ""), ({"value": 6, "unit": "g", "high": Quantity(dec(5), "mg")}, ""),
+    ({"value": 5, "cmp": "<", "unit": "g", "high": 5, "low": 1}, ""), ({"value": 1, "cmp": "<", "unit": "g", "low": 1},
+    "low"),
+    ({"value": 5, "cmp": ">", "unit": "g", "high": 5, "low": 1}, "high"),
+    ({"value": 4, "cmp": ">", "unit": "g", "high": 5}, ""),
+    ({"value": 6, "high": 5}, ""), ({"value": 6, "unit": "g"}, ""), ({"value": 6, "unit": "g", "high": Quantity(dec(5),
+    "mg")}, ""),
 ])
 def test_a_side_of_the_own_range_is_told_by_flag_else_by_the_own_limits(given: dict[str, Any], side: str) -> None:
     assert own_range(result("pigment", **given), CONCEPTS["pigment"]) == side
 
 
 @pytest.mark.parametrize(("given", "side"), [
-    ({"flag": "H"}, "high"), ({"flag": "N"}, "normal"), ({"flag": "L"}, ""), ({"flag": "L", "value": 1, "unit": "g", "high": 5}, "normal"),
+    ({"flag": "H"}, "high"), ({"flag": "N"}, "normal"), ({"flag": "L"}, ""),
+    ({"flag": "L", "value": 1, "unit": "g", "high": 5}, "normal"),
     ({"value": 6, "unit": "g", "high": 5}, "high"), ({"value": 0.1, "unit": "g", "high": 5, "low": 1}, "normal"),
     ({"value": 0.1, "unit": "g", "low": 1}, ""),
 ])
@@ -107,7 +117,8 @@ def test_an_own_upper_limit_alone_knows_nothing_low(given: dict[str, Any], side:
     ({"value": 2, "unit": "ukat/L", "high": Quantity(dec("0.5"), "ukat/L")}, Measure(dec(4))),
     ({"value": 2, "unit": "ukat/L", "high": Quantity(dec(60), "U/L")}, Measure(dec(2))),
     ({"value": 200, "cmp": "<", "unit": "U/L", "high": 40}, Measure(dec(5), "<")),
-    ({"value": 200, "unit": "U/L"}, None), ({"value": 200, "high": 40}, None), ({"value": 200, "unit": "U/L", "high": 0}, None),
+    ({"value": 200, "unit": "U/L"}, None), ({"value": 200, "high": 40}, None),
+    ({"value": 200, "unit": "U/L", "high": 0}, None),
 ])
 def test_a_multiple_is_of_the_own_upper_limit(given: dict[str, Any], expected: Measure | None) -> None:
     assert multiple(result("enzyme", **given), CONCEPTS["enzyme"]) == expected
@@ -116,9 +127,11 @@ def test_a_multiple_is_of_the_own_upper_limit(given: dict[str, Any], expected: M
 @pytest.mark.parametrize(("value", "cmp", "hz", "readable"), [
     (12, "", Quantity(dec(2), "Hz"), True), (12, "", Quantity(dec(5), "Hz"), True),
     (12, "", Quantity(dec("1.9"), "Hz"), False), (12, "", Quantity(dec("5.1"), "Hz"), False),
-    (12, "", Quantity(dec(3)), False), (12, "", Quantity(dec(3), "kHz"), False), (12, "", Quantity(dec(3), "Hz", ">"), False),
+    (12, "", Quantity(dec(3)), False), (12, "", Quantity(dec(3), "kHz"), False), (12, "", Quantity(dec(3), "Hz", ">"),
+    False),
     (12, "", None, False), (12, "", True, False),
-    (10, "", Quantity(dec(3), "Hz"), False), (-10, "", Quantity(dec(3), "Hz"), False), (10, ">", Quantity(dec(3), "Hz"), True),
+    (10, "", Quantity(dec(3), "Hz"), False), (-10, "", Quantity(dec(3), "Hz"), False), (10, ">", Quantity(dec(3),
+    "Hz"), True),
     ("10.1", "", Quantity(dec(3), "Hz"), True),
 ])
 def test_a_result_is_readable_only_with_what_its_concept_needs(value: Any, cmp: str, hz: Any, readable: bool) -> None:
@@ -156,7 +169,8 @@ def test_a_computed_number_keeps_its_comparator_and_needs_a_test_that_was_done()
 
 
 def test_readings_come_newest_first_and_undated_last() -> None:
-    view = view_of(result("fog", None, "present"), result("fog", 9, "absent"), result("fog", 1, "present"), result("fog", 1))
+    view = view_of(result("fog", None, "present"), result("fog", 9, "absent"), result("fog", 1, "present"),
+        result("fog", 1))
     assert [(reading.day, reading.word) for reading in yes_no(view, "fog")] == [
         (ago(1), "present"), (ago(9), "absent"), (None, "present"),
     ]
@@ -184,5 +198,6 @@ def test_a_positive_is_what_the_concept_calls_so() -> None:
     ("antibody", {"value": 45, "unit": "[arb]"}, "unit-unconvertible"), ("antibody", {"value": 0.9}, "unit-missing"),
     ("antibody", {"value": 0.9, "high": 0.4}, "unit-missing"), ("antibody", {"value": 0.9, "flag": "IND"}, ""),
 ])
-def test_an_unusable_number_is_a_fault_unless_a_flag_decides(concept: str, given: dict[str, Any], expected: str) -> None:
+def test_an_unusable_number_is_a_fault_unless_a_flag_decides(concept: str, given: dict[str, Any],
+    expected: str) -> None:
     assert fault(result(concept, **given), CONCEPTS[concept]) == expected

@@ -132,13 +132,17 @@ OWN_UNIT = {
     "antibody": "nmol/L", "fade": "%", "pigment": "mg/dL", "salt": "mmol/L", "spots": "", "attacks": "",
 }
 NUMBERS = {
-    "share": [40, 45, 50, 55, 60, 65, 80, 400], "pull": [-40, -28, 0, 20, 28, 30, 35, 40, 60], "breath": [15, 20, 30, 45],
-    "litres": [1, 2, 0], "weight": [50, 100], "enzyme": [1, 30, 50, 100, 101], "antibody": [0, 0.01, 0.02, 0.4, 0.5, 1, 2],
-    "fade": [-12, 8, 10, 12], "pigment": [1, 2, 3], "salt": [0.1, 0.4, 1, 60], "spots": [0, 1, 2, 3, -1], "attacks": [1],
+    "share": [40, 45, 50, 55, 60, 65, 80, 400], "pull": [-40, -28, 0, 20, 28, 30, 35, 40, 60],
+        "breath": [15, 20, 30, 45],
+    "litres": [1, 2, 0], "weight": [50, 100], "enzyme": [1, 30, 50, 100, 101],
+        "antibody": [0, 0.01, 0.02, 0.4, 0.5, 1, 2],
+    "fade": [-12, 8, 10, 12], "pigment": [1, 2, 3], "salt": [0.1, 0.4, 1, 60], "spots": [0, 1, 2, 3, -1],
+        "attacks": [1],
 }
 LIMITS = {"enzyme": [30, 50], "antibody": [0.4, 1], "pigment": [1, 0], "salt": [50]}
 ANSWERS = {
-    "stage": ["V", "IV", "I", "x"], "jitter": ["abnormal", "normal", "x"], "antibody": ["positive", "negative", "equivocal"],
+    "stage": ["V", "IV", "I", "x"], "jitter": ["abnormal", "normal", "x"],
+        "antibody": ["positive", "negative", "equivocal"],
 }
 THEMES = [
     ["fog", "haze", "disease", "share"],
@@ -162,11 +166,13 @@ def measured(draw: st.DrawFn, concept: str, **place: object) -> Result:
     limit = draw(st.sampled_from([None, *LIMITS.get(concept, [])]))
     low = draw(st.sampled_from([None, None, 0.2])) if concept in LIMITS else None
     flagged = concept in LIMITS and draw(st.sampled_from([True, False, False, False]))
-    stated = {"hz": Quantity(dec(draw(st.sampled_from([2, 3, 5]))), "Hz")} if concept == "fade" and not draw(ADVERSE) else {}
+    stated = {"hz": Quantity(dec(draw(st.sampled_from([2, 3, 5]))),
+        "Hz")} if concept == "fade" and not draw(ADVERSE) else {}
     hurt = draw(st.sampled_from([{}, {"hurt": True}, {"hurt": False}])) if concept == "fade" else {}
     return Result(
         concept=concept,
-        quantity=Quantity(dec(draw(st.sampled_from(NUMBERS[concept]))), unit, draw(comparator)),  # type: ignore[arg-type]
+        quantity=Quantity(dec(draw(st.sampled_from(NUMBERS[concept]))), unit, draw(comparator)),
+             # type: ignore[arg-type]
         flag=draw(st.sampled_from(FLAGS)) if flagged or draw(ADVERSE) else "",
         preliminary=draw(ADVERSE),
         high=None if limit is None else Quantity(dec(limit), draw(st.sampled_from(["", OWN_UNIT[concept]]))),
@@ -205,12 +211,14 @@ def entry(draw: st.DrawFn, concept: str, index: int) -> Result | Diagnosis | Med
         certainty = draw(st.sampled_from(["confirmed", "suspected", "refuted", "refuted"]))
         reference = f"Condition/{index}"
         return Diagnosis(
-            concept=concept, reference=reference, recorded=when, certainty=certainty, ended=draw(ADVERSE),  # type: ignore[arg-type]
+            concept=concept, reference=reference, recorded=when, certainty=certainty, ended=draw(ADVERSE),
+                 # type: ignore[arg-type]
         )
     if concept == "drug":
         return Medication(
             ingredient=concept, reference=f"MedicationRequest/{index}", start=when,
-            status=draw(st.sampled_from(["active", "on-hold", "draft", "completed", "stopped"])),  # type: ignore[arg-type]
+            status=draw(st.sampled_from(["active", "on-hold", "draft", "completed", "stopped"])),
+                 # type: ignore[arg-type]
             end=draw(st.sampled_from([None, AS_OF - timedelta(days=2), AS_OF - timedelta(days=9)])),
             route=draw(st.sampled_from(["", "oral", "drops"])),
         )
@@ -240,7 +248,8 @@ def entries(draw: st.DrawFn) -> tuple[Result | Diagnosis | Medication, ...]:
 def test_the_order_of_entries_never_matters(found: tuple[Result, ...], complete: bool, shuffle: random.Random) -> None:
     shuffled = list(found)
     shuffle.shuffle(shuffled)
-    assert facts(record(*shuffled, complete=complete), DEFINITIONS) == facts(record(*found, complete=complete), DEFINITIONS)
+    assert facts(record(*shuffled, complete=complete), DEFINITIONS) == facts(record(*found, complete=complete),
+        DEFINITIONS)
 
 
 @settings(max_examples=800, deadline=None)
@@ -291,8 +300,10 @@ def test_no_number_text_or_date_makes_a_fact_raise(data: st.DataObject) -> None:
             Quantity, st.sampled_from(HOSTILE), st.sampled_from([OWN_UNIT.get(concept, ""), "\x00"]), comparator
         )
         found.append(Result(
-            concept=concept, reference=f"Observation/{index}", day=draw(st.one_of(st.none(), st.dates(max_value=AS_OF))),
-            quantity=draw(odd), preliminary=draw(st.booleans()), high=draw(st.one_of(st.none(), odd)), low=draw(st.one_of(st.none(), odd)),
+            concept=concept, reference=f"Observation/{index}", day=draw(st.one_of(st.none(),
+                st.dates(max_value=AS_OF))),
+            quantity=draw(odd), preliminary=draw(st.booleans()), high=draw(st.one_of(st.none(), odd)),
+                low=draw(st.one_of(st.none(), odd)),
             flag=draw(st.sampled_from([*FLAGS, "\u202e"])), answer=draw(st.sampled_from(["", "{value}", "present"])),
             region=draw(st.text(max_size=3)), muscle=draw(st.sampled_from(["push", "\u0000"])),
             parts={"hz": draw(odd), "muscles": draw(odd), "weak": True, "thin": True, "old": draw(odd)},
@@ -304,12 +315,15 @@ def test_no_number_text_or_date_makes_a_fact_raise(data: st.DataObject) -> None:
 @pytest.mark.parametrize("as_of", [AS_OF.replace(year=1, month=1, day=1), AS_OF.max])
 def test_the_first_and_the_last_of_all_days_are_dates_like_any_other(as_of: object) -> None:
     found = (
-        Result(concept="share", reference="Observation/1", day=as_of, quantity=Quantity(dec(45), "%")),  # type: ignore[arg-type]
-        Diagnosis(concept="disease", reference="Condition/1", certainty="refuted", recorded=as_of),  # type: ignore[arg-type]
+        Result(concept="share", reference="Observation/1", day=as_of, quantity=Quantity(dec(45), "%")),
+             # type: ignore[arg-type]
+        Diagnosis(concept="disease", reference="Condition/1", certainty="refuted", recorded=as_of),
+             # type: ignore[arg-type]
         Result(concept="fog", reference="Observation/2", day=as_of, answer="present"),  # type: ignore[arg-type]
     )
     base = record(*found)
-    at = Record(person=base.person, as_of=as_of, results=base.results, diagnoses=base.diagnoses)  # type: ignore[arg-type]
+    at = Record(person=base.person, as_of=as_of, results=base.results,
+        diagnoses=base.diagnoses)  # type: ignore[arg-type]
     computed = facts(at, DEFINITIONS)
     assert computed["share-recent"].value == "low"
     assert computed["fog-open"].value == UNKNOWN

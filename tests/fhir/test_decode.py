@@ -143,3 +143,22 @@ def test_decode_raises_only_input_errors() -> None:
 def test_any_bytes_give_documents_or_problems(data: bytes) -> None:
     for found in read_documents(data):
         assert isinstance(found, Document) or found.code in CODES
+
+
+def test_a_second_line_that_only_begins_like_an_object_does_not_make_ndjson() -> None:
+    assert contents(b'{"a":\n{"b": 1}}') == [{"a": {"b": 1}}]
+    assert contents(b'{"a": [\n{"b": 1},\n{"b": 2}\n]}') == [{"a": [{"b": 1}, {"b": 2}]}]
+    assert contents(b'[\n{"b": 1}\n]') == [[{"b": 1}]]
+
+
+def test_what_is_not_utf8_is_said() -> None:
+    (found,) = read_documents(b'{"name": "M\xfcller"}')
+    assert isinstance(found, Problem) and found.message == "is not encoded as UTF-8"
+
+
+def test_numbers_beyond_all_limits_are_no_numbers() -> None:
+    assert str(contents(b'{"v": 1e99999999999999999999, "w": NaN}')) == "[{'v': Decimal('NaN'), 'w': Decimal('NaN')}]"
+
+
+def test_repairs_stop_at_a_depth() -> None:
+    assert contents(b'{"v": NaN, "w": ' + b"[" * 150 + b"]" * 150 + b"}") != []

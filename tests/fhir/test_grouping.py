@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fhir_reading import NOW, bundle, coded, codes, condition, observation, patient, read_all, read_one
+from fhir_reading import NOW, bundle, coded, codes, condition, observation, patient, read_all, read_one, terminology
 
+from engine.fhir import Scope, read_documents, read_records
 from engine.fhir.references import target_of
+from engine.model.problem import Problem
 
 BASE = "https://ehr.example.org/fhir"
 MRN = {"system": "urn:test:mrn", "value": "17"}
@@ -305,3 +307,58 @@ def test_references_are_taken_apart() -> None:
     assert target_of("Patient?identifier=a|b").identifier == ("a", "b")
     for nothing in ("", "   ", "Patient?name=x", "#", "?"):
         assert not target_of(nothing).key and not target_of(nothing).contained
+
+
+def test_a_dangling_reference_is_helped_by_its_identifier() -> None:
+    named = observation(subject={"reference": "Patient/elsewhere", "identifier": MRN})
+    assert seen(bundle(patient(identifier=MRN), named)) == {"Patient/p": ["Observation/o"]}
+
+
+def test_a_search_for_something_else_than_a_patient_is_nobodys() -> None:
+    records, problems = read_all(
+        bundle(patient(identifier=MRN), observation(subject={"reference": "Group?identifier=urn:test:mrn|17"}))
+    )
+    assert records[0].results == {} and codes(problems) == ["no-patient"]
+
+
+def test_the_older_copy_is_still_found_under_its_own_full_url() -> None:
+    new = entry(patient(meta={"versionId": "2"}, gender="male"), f"{BASE}/Patient/p")
+    old = patient(meta={"versionId": "1"})
+    result = observation(subject={"reference": f"{BASE}/Patient/p"})
+    assert seen(bundle(new, old, result)) == seen(bundle(old, new, result)) == {"Patient/p": ["Observation/o"]}
+    records, _ = read_all(bundle(old, new, result))
+    assert records[0].person.sex == "male"
+
+
+def test_deletions_of_nothing_and_deletions_twice_are_nothing() -> None:
+    deletion = {"request": {"method": "delete", "url": "Observation/o"}}
+    nothing = {"request": {"method": "DELETE", "url": "x"}}
+    by_url = {"fullUrl": f"{BASE}/Condition/c", "request": {"method": "DELETE"}}
+    records, problems = read_all(bundle(patient(), observation(), condition(), deletion, deletion, nothing, by_url))
+    assert (records[0].results, records[0].diagnoses, problems) == ({}, {}, [])
+
+
+def test_an_unreadable_line_is_handed_on_with_the_problems() -> None:
+    problems: list[Problem] = []
+    documents = read_documents(b'{"resourceType":"Patient","id":"p"}\n{oops\n', "x.ndjson")
+    records = list(read_records(documents, terminology(), Scope(as_of=NOW), problems))
+    assert len(records) == 1 and [(p.code, p.where) for p in problems] == [("not-json", "x.ndjson: line 2")]
+
+
+def test_a_relative_reference_belongs_to_the_server_of_its_entry() -> None:
+    who = entry(patient(), "https://b.org/Patient/p")
+    records, problems = read_all(bundle(who, entry(observation(), "https://a.org/Observation/o")))
+    assert records[0].results == {} and codes(problems) == ["unknown-patient"]
+    assert seen(bundle(who, entry(observation(), "urn:uuid:1"))) == {"Patient/p": ["Observation/o"]}
+
+
+def test_an_id_that_two_full_urls_share_names_nobody() -> None:
+    twins = [entry(patient(gender=sex), f"{BASE}/Patient/{sex}") for sex in ("male", "female")]
+    records, problems = read_all(bundle(*twins, observation()))
+    assert not any(r.results for r in records) and codes(problems) == ["ambiguous-patient"]
+
+
+def test_a_group_is_no_patient_whatever_identifier_it_has() -> None:
+    group = {"reference": "Group/g", "identifier": MRN}
+    records, _ = read_all(bundle(patient(identifier=MRN), observation(subject=group)))
+    assert records[0].results == {}

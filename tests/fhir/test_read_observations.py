@@ -586,10 +586,10 @@ def test_what_is_about_somebody_else_or_may_mean_the_opposite_is_not_used() -> N
 
 
 def test_no_problem_repeats_what_the_patient_has() -> None:
-    secret = "SECRET-VALUE"
-    found = record(status=secret, effectiveDateTime=secret)
+    private = "SECRET-VALUE"
+    found = record(status=private, effectiveDateTime=private)
     found_too = record(
-        valueString=secret, interpretation=secret, bodySite=secret, effectiveDateTime=secret, method=secret
+        valueString=private, interpretation=private, bodySite=private, effectiveDateTime=private, method=private
     )
     for problem in (*found.problems, *found_too.problems):
-        assert secret not in problem.message and problem.where == "input: 1: entry 2: Observation/o"
+        assert private not in problem.message and problem.where == "input: 1: entry 2: Observation/o"
