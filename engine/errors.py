@@ -4,6 +4,7 @@
     ├── InputError            the input as a whole cannot be used (one bad entry never raises: it is a `Problem`)
     ├── RulesetError          a ruleset is refused; holds all its faults, each with its place
     ├── BackendError          an inference backend failed or is not installed
+    ├── OutputError           what would be written is not valid: a fault of ours
     └── SettingsError         a setting is missing or contradicts another
 
 A message says what happened, where, and what to do: lower case, user text in backticks, no Python names.
@@ -56,6 +57,10 @@ class RulesetError(EndplateError):
 
 class BackendError(EndplateError):
     """The inference backend cannot run, or stopped half way."""
+
+
+class OutputError(EndplateError):
+    """An output failed its own check; a fault of Endplate, never of the input."""
 
 
 class SettingsError(EndplateError):

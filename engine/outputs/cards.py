@@ -6,14 +6,16 @@ card (clinical specification, "Where each ruleset runs"). Empty lists are left o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from engine.model.finding import SEVERITIES, Evaluation, Finding
+from engine.model.finding import DISPLAYS, SEVERITIES, Evaluation, Finding
+from engine.outputs.detail import detail_markdown
 from engine.outputs.detected_issue import stable_uuid
-from engine.outputs.markdown import bullets, escaped, heading
+from engine.outputs.markdown import bullets, escaped, heading, plain
+from engine.outputs.settings import uri
 from engine.outputs.suggestions import suggestions
-from engine.outputs.wording import DISCLAIMER, because_line, missing_line
+from engine.outputs.wording import titles
 from engine.rules.info import RuleInfo
 from engine.texts import LIMIT, shorten
 
@@ -32,98 +34,117 @@ OVERRIDE_REASONS = (
 
 
 def cards_response(
-    evaluation: Evaluation, info: Mapping[str, RuleInfo], *, base: str, pages: str = "", instance: str = ""
-) -> Card:
-    """The CDS Hooks response `{"cards": [...]}` of one evaluation.
-
-    `pages` is the address of the service's pages ("" = no links), `instance` the call that is answered: cards of two
-    calls have different uuids, so that feedback can tell them apart.
-    """
-    shown = sorted(
-        (f for f in evaluation.findings if f.display != "batch-only"),
-        key=lambda f: (SEVERITIES.index(f.severity), f.display != "interruptive"),
-    )
-    single = [f for f in shown if f.display != "information"]
-    merged = [f for f in shown if f.display == "information"]
-    room = MOST - bool(merged)
-    cards = [card(finding, evaluation, info, base=base, pages=pages, instance=instance) for finding in single[:room]]
-    if merged:
-        cards.append(_merged(merged, evaluation, info, base=base, pages=pages, instance=instance))
-    return {"cards": cards}
-
-
-def card(
-    finding: Finding, evaluation: Evaluation, info: Mapping[str, RuleInfo], *, base: str, pages: str, instance: str
-) -> Card:
-    """One finding as one card."""
-    rule = info[finding.issue]
-    result: Card = {
-        "uuid": stable_uuid(f"card {finding.identifier} {finding.evidence_hash} {instance}"),
-        "summary": shorten(finding.summary, LIMIT),
-        "detail": detail(finding, evaluation, rule),
-        "indicator": INDICATOR[finding.display],
-        "source": _source([rule], base, pages),
-        "overrideReasons": override_reasons(base),
-    }
-    offered = suggestions(finding, evaluation, rule, base=base)
-    if offered:
-        result |= {"suggestions": offered, "selectionBehavior": "any"}
-    if pages:
-        result["links"] = [{"label": "Why, and what is missing", "url": f"{pages}/rules/{rule.id}", "type": "absolute"}]
-    return result
-
-
-def detail(finding: Finding, evaluation: Evaluation, rule: RuleInfo) -> str:
-    """Card detail: because, not known, consider, rule; every text that came from the record is escaped."""
-    parts = []
-    if finding.because:
-        parts += [heading("Because"), bullets([escaped(because_line(because)) for because in finding.because])]
-    if finding.missing:
-        parts += [heading("Not known"), bullets([escaped(missing_line(missing)) for missing in finding.missing])]
-    if finding.advice:
-        parts += [heading("Consider"), bullets([escaped(advice) for advice in finding.advice])]
-    if evaluation.problems:
-        parts.append(f"{len(evaluation.problems)} entries of the data supplied could not be used.")
-    parts.append(f"Rule `{rule.id}` {escaped(rule.version)} ({escaped(rule.status)}), {evaluation.as_of}. {DISCLAIMER}")
-    return "\n\n".join(parts)
-
-
-def override_reasons(base: str) -> list[dict[str, str]]:
-    """Why a user may dismiss a card; codes of our own system, each with its display as 2.0.1 requires."""
-    return [{"code": code, "system": f"{base}/override-reason", "display": text} for code, text in OVERRIDE_REASONS]
-
-
-def _merged(
-    findings: Sequence[Finding],
     evaluation: Evaluation,
     info: Mapping[str, RuleInfo],
     *,
     base: str,
-    pages: str,
-    instance: str,
+    pages: str = "",
+    instance: str = "",
+    drafts: Collection[str] = (),
 ) -> Card:
+    """The CDS Hooks response `{"cards": [...]}` of one evaluation.
+
+    `pages` is the address of the service's pages ("" = no links), `instance` the call that is answered: cards of two
+    calls have different uuids, so that feedback can tell them apart. Only an order among `drafts` (references) may be
+    offered for removal. What is beyond the five cards is named in the last.
+    """
+    maker = _Maker(evaluation, info, base, pages, instance, drafts)
+    shown = sorted((f for f in evaluation.findings if f.display in INDICATOR), key=_rank)
+    single = [f for f in shown if f.display != "information"]
+    notes = [f for f in shown if f.display == "information"]
+    room = MOST - bool(notes)
+    cards = [maker.card([finding]) for finding in single[:room]]
+    if notes:
+        cards.append(maker.card(notes))
+    if beyond := single[room:]:
+        names = bullets(escaped(f"{f.severity}: {f.summary}") for f in beyond)
+        cards[-1]["detail"] += f"\n\n{heading(f'{len(beyond)} further findings have no card of their own')}\n\n{names}"
+    return {"cards": cards}
+
+
+def override_reasons(base: str) -> list[dict[str, str]]:
+    """Why a user may dismiss a card; codes of our own system, each with its display as 2.0.1 requires."""
+    system = uri(base, "override-reason")
+    return [{"code": code, "system": system, "display": text} for code, text in OVERRIDE_REASONS]
+
+
+def _rank(finding: Finding) -> tuple[int, int]:
+    return SEVERITIES.index(finding.severity), DISPLAYS.index(finding.display)
+
+
+class _Maker:
+    """Cards of one evaluation for one call."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        info: Mapping[str, RuleInfo],
+        base: str,
+        pages: str,
+        instance: str,
+        drafts: Collection[str],
+    ) -> None:
+        self.evaluation = evaluation
+        self.info = info
+        self.base = base
+        self.pages = pages.rstrip("/")
+        self.instance = instance
+        self.drafts = drafts
+        self.title = titles(info)
+
+    def card(self, findings: Sequence[Finding]) -> Card:
+        """One finding, or several of display `information` together."""
+        names = " ".join(f"{f.identifier} {f.evidence_hash}" for f in findings)
+        rules = [self.info[f.issue] for f in findings]
+        result: Card = {
+            "uuid": stable_uuid(f"card {names} {self.instance}"),
+            "summary": shorten(plain(_summary(findings)), LIMIT),
+            "detail": self._detail(findings),
+            "indicator": INDICATOR[findings[0].display],
+            "source": self._source(rules),
+            "overrideReasons": override_reasons(self.base),
+        }
+        offered: dict[str, Card] = {}
+        for finding, rule in zip(findings, rules, strict=True):
+            removable = finding.order in self.drafts
+            for offer in suggestions(finding, self.evaluation, rule, instance=self.instance, removable=removable):
+                offered.setdefault(offer["label"], offer)
+        if offered:
+            result |= {"suggestions": list(offered.values()), "selectionBehavior": "any"}
+        if self.pages:
+            result["links"] = [
+                {"label": plain(rule.title), "url": self._page(rule), "type": "absolute"}
+                for rule in {rule.id: rule for rule in rules}.values()
+            ]
+        return result
+
+    def _detail(self, findings: Sequence[Finding]) -> str:
+        """Because, not known, consider, rule of each finding; every text that came from the record is escaped."""
+        parts = []
+        for finding in findings:
+            if len(findings) > 1:
+                parts.append(heading(escaped(finding.summary)))
+            parts.append(detail_markdown(finding, self.info[finding.issue], self.title))
+        if problems := len(self.evaluation.problems):
+            entries = "1 entry" if problems == 1 else f"{problems} entries"
+            parts.append(f"{entries} of the data supplied could not be used.")
+        parts.append(f"As of {self.evaluation.as_of}.")
+        return "\n\n".join(parts)
+
+    def _source(self, rules: Sequence[RuleInfo]) -> Card:
+        """Label and page; CDS Hooks wants an absolute URL, so there is none without pages."""
+        label = f"Endplate: {plain(rules[0].title)}" if len(rules) == 1 else f"Endplate: {len(rules)} rules"
+        topic = {"system": uri(self.base, "nm-issue"), "code": rules[0].id, "display": plain(rules[0].title)}
+        source: Card = {"label": label, "topic": topic}
+        if self.pages:
+            source["url"] = self._page(rules[0])
+        return source
+
+    def _page(self, rule: RuleInfo) -> str:
+        return f"{self.pages}/rules/{rule.id}"
+
+
+def _summary(findings: Sequence[Finding]) -> str:
     if len(findings) == 1:
-        return card(findings[0], evaluation, info, base=base, pages=pages, instance=instance)
-    text = f"{len(findings)} notes: " + "; ".join(f.summary.rstrip(".") for f in findings)
-    return {
-        "uuid": stable_uuid(" ".join(["cards", *(f.identifier + f.evidence_hash for f in findings), instance])),
-        "summary": shorten(text, LIMIT),
-        "detail": "\n\n".join(
-            f"{heading(escaped(f.summary))}\n\n{detail(f, evaluation, info[f.issue])}" for f in findings
-        ),
-        "indicator": "info",
-        "source": _source([info[f.issue] for f in findings], base, pages),
-        "overrideReasons": override_reasons(base),
-    }
-
-
-def _source(rules: Sequence[RuleInfo], base: str, pages: str) -> Card:
-    """Label and page of the rule; CDS Hooks wants an absolute URL, so there is none without pages."""
-    label = f"Endplate: {rules[0].title}" if len(rules) == 1 else f"Endplate: {len(rules)} rules"
-    source: Card = {
-        "label": label,
-        "topic": {"system": f"{base}/nm-issue", "code": rules[0].id, "display": rules[0].title},
-    }
-    if pages:
-        source["url"] = f"{pages}/rules/{rules[0].id}"
-    return source
+        return findings[0].summary
+    return f"{len(findings)} notes: " + "; ".join(f.summary.rstrip(".") for f in findings)

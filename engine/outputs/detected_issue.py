@@ -1,7 +1,7 @@
 """FHIR DetectedIssue and what it needs, R4 and R5, as plain dictionaries (standards: DetectedIssue, GuidanceResponse).
 
-The link from an issue to its rule is `evidence.detail -> GuidanceResponse(moduleUri)` as HL7's DEQM gaps-in-care does;
-what is missing stands there as `data-required` with one dataRequirement for each fact. No extension is used: the
+The link from an issue to its rule is `evidence.detail -> GuidanceResponse(moduleCanonical)` as HL7's DEQM gaps-in-care
+does; what is missing stands there as `data-required` with one dataRequirement for each fact. No extension is used: the
 standard ones that name a rule are not allowed on DetectedIssue.
 """
 
@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from engine import __version__
-from engine.model.finding import Evaluation, Finding
-from engine.outputs.wording import detail_text
+from engine.model.finding import Evaluation, Finding, Missing
+from engine.outputs.detail import detail_markdown, detail_text
+from engine.outputs.markdown import plain
+from engine.outputs.references import reference
+from engine.outputs.settings import uri
+from engine.outputs.wording import titles
 from engine.rules.info import RuleInfo
 
 Version = Literal["R4", "R5"]
@@ -21,6 +25,7 @@ Resource = dict[str, Any]
 
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 NAMESPACE = uuid.UUID("6f1a8f0e-5a53-5d0e-9b1b-3f6f0f1f7a10")
+AUTHOR = "endplate"
 
 
 def stable_uuid(text: str) -> str:
@@ -39,29 +44,31 @@ def detected_issue(
 ) -> Resource:
     """The DetectedIssue of one finding. `guidance` is the reference of its GuidanceResponse.
 
-    `identifiedDateTime` is the evaluation's date: the time of day plays no part in an evaluation.
+    `status` is always preliminary: no person has verified it. `identifiedDateTime` is the evaluation's date: the time of
+    day plays no part in an evaluation. `detail` is Markdown in R5 and plain text in R4.
     """
     rule = info[finding.issue]
-    references = [{"reference": reference} for reference in finding.references]
-    observations = [r for r in references if not r["reference"].startswith("Medication")]
+    detail = detail_text if version == "R4" else detail_markdown
+    names = [name for name in finding.references if name != evaluation.patient]
+    evidence = [reference(name) for name in names if not name.startswith("Medication")]
+    evidence += [{"reference": guidance}] if guidance else []
     issue: Resource = {
         "resourceType": "DetectedIssue",
-        "id": finding.identifier[:64],
-        "meta": {"source": f"{base}/engine", "tag": [_tag(evaluation, base)]},
-        "identifier": [{"system": f"{base}/detected-issue", "value": finding.identifier}],
-        "status": "preliminary" if finding.missing else "final",
+        "id": finding.identifier,
+        "meta": {"source": uri(base, "engine"), "tag": [_tag(evaluation, base)]},
+        "contained": [device(version)],
+        "identifier": [{"system": uri(base, "detected-issue"), "value": finding.identifier}],
+        "status": "preliminary",
         "code": _code(finding, rule, base),
         "severity": finding.severity,
-        "patient" if version == "R4" else "subject": {"reference": evaluation.patient},
+        "patient" if version == "R4" else "subject": reference(evaluation.patient),
         "identifiedDateTime": evaluation.as_of.isoformat(),
-        "author": {"reference": "#endplate"},
-        "contained": [device(version)],
-        "detail": detail_text(finding, rule),
-        "reference": f"{base}/rule/{finding.issue}",
+        "author": {"reference": f"#{AUTHOR}"},
+        "detail": detail(finding, rule, titles(info)),
+        "reference": uri(base, "rule", finding.issue),
     }
-    if references:
-        issue["implicated"] = references
-    evidence = [*observations, *([{"reference": guidance}] if guidance else [])]
+    if names:
+        issue["implicated"] = [reference(name) for name in names]
     if evidence:
         issue["evidence"] = [{"detail": evidence}]
     return issue
@@ -69,68 +76,70 @@ def detected_issue(
 
 def device(version: Version) -> Resource:
     """The engine as the author."""
-    if version == "R4":
-        return {
-            "resourceType": "Device",
-            "id": "endplate",
-            "deviceName": [{"name": "Endplate", "type": "manufacturer-name"}],
-            "version": [{"value": __version__}],
-        }
-    return {
-        "resourceType": "Device",
-        "id": "endplate",
-        "name": [{"value": "Endplate", "type": "registered-name"}],
-        "version": [{"value": __version__}],
-    }
+    named: Resource = (
+        {"deviceName": [{"name": "Endplate", "type": "manufacturer-name"}]}
+        if version == "R4"
+        else {"name": [{"value": "Endplate", "type": "registered-name"}]}
+    )
+    return {"resourceType": "Device", "id": AUTHOR, **named, "version": [{"value": __version__}]}
 
 
 def guidance_response(
-    finding: Finding, evaluation: Evaluation, info: Mapping[str, RuleInfo], *, base: str, version: Version = "R4"
+    finding: Finding,
+    evaluation: Evaluation,
+    info: Mapping[str, RuleInfo],
+    *,
+    base: str,
+    version: Version = "R4",
+    types: Mapping[str, str] | None = None,
 ) -> Resource:
-    """The GuidanceResponse behind an issue: which rule and version, and which data are still required."""
+    """The GuidanceResponse behind an issue: which rule and version, and which data are still required.
+
+    `types`: fact -> the resource type that would make it known (`engine.outputs.needs.fact_resources`).
+    """
     rule = info[finding.issue]
     response: Resource = {
         "resourceType": "GuidanceResponse",
         "id": stable_uuid(f"guidance {finding.identifier}"),
-        "moduleUri": f"{base}/rule/{finding.issue}|{rule.version}",
-        "status": "data-required" if finding.missing else "success",
-        "subject": {"reference": evaluation.patient},
-        "occurrenceDateTime": evaluation.as_of.isoformat(),
-        "performer": {"reference": "#endplate"},
         "contained": [device(version)],
+        "moduleCanonical": f"{uri(base, 'rule', finding.issue)}|{rule.version}",
+        "status": "data-required" if finding.missing else "success",
+        "subject": reference(evaluation.patient),
+        "occurrenceDateTime": evaluation.as_of.isoformat(),
+        "performer": {"reference": f"#{AUTHOR}"},
     }
-    requirements = [_requirement(missing.fact, missing.ask_for, base) for missing in finding.missing]
-    if requirements:
-        response["dataRequirement"] = requirements
-    notes = [*(f"held back by {held.by}" for held in finding.held_back_by), *(m.reason for m in finding.missing)]
-    if notes:
-        response["note"] = [{"text": "; ".join(dict.fromkeys(notes))}]
-    return response
+    if finding.missing:
+        response["dataRequirement"] = [_requirement(missing, base, types or {}) for missing in finding.missing]
+        reasons = dict.fromkeys(missing.reason for missing in finding.missing if missing.reason)
+        response["note"] = [{"text": f"Data required: {', '.join(reasons)}."}] if reasons else []
+    return {key: value for key, value in response.items() if value}
 
 
-def _requirement(fact: str, ask_for: str, base: str) -> Resource:
-    return {
-        "type": "Observation",
-        "codeFilter": [
-            {"path": "code", "code": [{"system": f"{base}/fact", "code": fact, "display": ask_for or fact}]}
-        ],
-    }
+def _requirement(missing: Missing, base: str, types: Mapping[str, str]) -> Resource:
+    coding = {"system": uri(base, "fact"), "code": missing.fact, "display": missing.ask_for or missing.fact}
+    return {"type": types.get(missing.fact, "Observation"), "codeFilter": [{"path": "code", "code": [coding]}]}
 
 
 def _code(finding: Finding, rule: RuleInfo, base: str) -> Resource:
-    codings = [{"system": f"{base}/nm-issue", "code": finding.issue, "display": rule.title}]
+    codings = [{"system": uri(base, "nm-issue"), "code": finding.issue, "display": rule.title}]
     if rule.category:
         codings.append({"system": ACT_CODE, "code": rule.category})
-    return {"coding": codings, "text": finding.summary}
+    return {"coding": codings, "text": plain(finding.summary)}
 
 
 def _tag(evaluation: Evaluation, base: str) -> Resource:
     ruleset = evaluation.ruleset
-    return {"system": f"{base}/ruleset", "code": f"{ruleset.id}|{ruleset.version}", "display": ruleset.hash[:12]}
+    code = f"{ruleset.id}|{ruleset.version}"
+    return {"system": uri(base, "ruleset"), "version": ruleset.hash[:12], "code": code}
 
 
 def issue_bundle(
-    evaluation: Evaluation, info: Mapping[str, RuleInfo], *, base: str, version: Version = "R4"
+    evaluation: Evaluation,
+    info: Mapping[str, RuleInfo],
+    *,
+    base: str,
+    version: Version = "R4",
+    types: Mapping[str, str] | None = None,
 ) -> Resource:
     """A collection Bundle of every DetectedIssue of an evaluation, each with its GuidanceResponse.
 
@@ -138,20 +147,21 @@ def issue_bundle(
     """
     entries: list[Resource] = []
     for finding in evaluation.findings:
-        guidance = guidance_response(finding, evaluation, info, base=base, version=version)
+        guidance = guidance_response(finding, evaluation, info, base=base, version=version, types=types)
         url = f"urn:uuid:{guidance['id']}"
         issue = detected_issue(finding, evaluation, info, base=base, version=version, guidance=url)
         entries.append({"fullUrl": f"urn:uuid:{stable_uuid(finding.identifier)}", "resource": issue})
         entries.append({"fullUrl": url, "resource": guidance})
     bundle: Resource = {
         "resourceType": "Bundle",
+        "identifier": {"system": uri(base, "evaluation"), "value": evaluation_id(evaluation)},
         "type": "collection",
-        "identifier": {"system": f"{base}/evaluation", "value": _evaluation_id(evaluation)},
     }
     if entries:
         bundle["entry"] = entries
     return bundle
 
 
-def _evaluation_id(evaluation: Evaluation) -> str:
+def evaluation_id(evaluation: Evaluation) -> str:
+    """The same for the same patient, date and content."""
     return stable_uuid(f"{evaluation.patient} {evaluation.as_of} {evaluation.ruleset.hash}")

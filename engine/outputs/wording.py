@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from engine.model.fact import Evidence
-from engine.model.finding import Because, Finding, Missing, Outcome
+from engine.model.finding import Because, Missing, Outcome
 from engine.rules.info import RuleInfo
 
 DISCLAIMER = "Supports clinical judgement and does not replace it; the rules await clinical sign-off."
@@ -59,25 +59,9 @@ def outcome_line(outcome: Outcome, title: Titles = str, issue: str = "") -> str:
     own_first = sorted({**lost, **gained}, key=lambda found: found != issue)
     changes = [
         f"{name(found)} no longer stands" if found not in gained
-        else f"{name(found)} becomes {gained[found]}" if found in lost
-        else f"{name(found)} ({gained[found]}) is found"
+        else f"{name(found)} ({gained[found]}) is found" if found not in lost
+        else f"{name(found)} becomes {gained[found]}" if gained[found] != lost[found]
+        else f"{name(found)} is shown in another way"
         for found in own_first
     ]
     return ", ".join(changes) or "nothing changes"
-
-
-def detail_text(finding: Finding, rule: RuleInfo, title: Titles = str) -> str:
-    """The finding in plain text (DetectedIssue.detail in R4)."""
-    parts = [
-        finding.summary,
-        _sentence("Because", (because_line(b) for b in finding.because)),
-        _sentence("Not known", (missing_line(m, title, finding.issue) for m in finding.missing)),
-        _sentence("Consider", finding.advice),
-        f"Rule {rule.id} {rule.version} ({rule.status}). {DISCLAIMER}",
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _sentence(label: str, items: Iterable[str]) -> str:
-    text = "; ".join(item.rstrip(".") for item in items if item)
-    return f"{label}: {text}." if text else ""

@@ -70,7 +70,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     OwnRangeFact(name="pigment-limit", concepts=("pigment",), flag_or_limit=True, since=Since(fact="fog")),
     SerialResultFact(
         name="antibody", concept="antibody", other_assays=("cell-assay", "other-assay"), negative_by=("cell-assay",),
-        apart=5, same=("lab", "method"),
+        apart=5, same=("laboratory", "method"),
         explained_by=Explained(taken=frozenset({"drug"}), lookback=5, procedure="operation"),
     ),
     ChangeFact(name="share-drop", concept="share", within=9, over=9, points=dec(15)),

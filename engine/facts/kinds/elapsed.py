@@ -140,7 +140,9 @@ class ElapsedFact(Definition, frozen=True, kw_only=True, tag="elapsed"):
         span = Measure(Decimal(abs(days) if self.absolute else days))
         length = DAYS_OF[self.unit]
         reached = (band.value for band in self.bands if certainly(span, band.test, band.limit * length))
-        said = f"{int(span.value / length)} {self.unit}"
+        # people round months and count completed years
+        count = span.value / length
+        said = f"{int(count.to_integral_value() if self.unit == 'months' else count)} {self.unit}"
         evidence = ordered(start.evidence + end.evidence) if end.evidence else start.evidence
         return (known(self, next(reached, self.otherwise), evidence, None, said=said, date=start.day.isoformat()),)
 

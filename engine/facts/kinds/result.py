@@ -65,7 +65,8 @@ class ResultFact(Definition, frozen=True, kw_only=True, tag="result"):
         if present:
             return self._present(view, present, opening)
         if absent:
-            return self._answer(view, ABSENT, [reading for kept in absent for reading in newest(kept)], None, opening)
+            resting = [reading for kept in absent for reading in newest(kept)]
+            return self._answer(view, ABSENT, [*resting, *conflicting], None, opening)
         if conflicting:
             evidence = (*evidence_for(view, conflicting), *opening.links)
             return (unknown(self.name, Reason.CONFLICTING, evidence),)

@@ -71,7 +71,7 @@ class SerialResultFact(Definition, frozen=True, kw_only=True, tag="serial-result
     other_assays: tuple[ConceptName, ...] = ()
     negative_by: tuple[ConceptName, ...] = ()
     apart: Days
-    same: tuple[Literal["laboratory", "lab", "method"], ...] = ()
+    same: tuple[Literal["laboratory", "method"], ...] = ()
     explained_by: Explained | None = None
 
     def values(self) -> Mapping[str, tuple[str, ...]]:
