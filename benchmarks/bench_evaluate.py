@@ -1,4 +1,4 @@
-"""Evaluation of one patient: CPU time after parsing, facts and reasons included, against its limits; memory over a long run.
+"""Evaluation of one patient: CPU time after parsing, facts and reasons included, against its limits; memory.
 
 Patients: the test vectors (all relevant), primary and messy. Limits: 0.6 ms plain, 3 ms durable (median).
 Run: python benchmarks/bench_evaluate.py [evaluations for the memory run, default 20000]
@@ -56,7 +56,8 @@ def main() -> None:
     for text in texts:
         list(read_records([Document(msgspec.json.decode(text), "b")], ruleset.terminology, scope, []))
     read = (time.process_time() - start) / len(texts) * 1e3
-    print(f"reading a messy bundle into records: {read:.3f} ms, {read / parse:.1f} times its JSON parse ({parse:.3f} ms)")
+    times = read / parse
+    print(f"reading a messy bundle into records: {read:.3f} ms, {times:.1f} times its JSON parse ({parse:.3f} ms)")
     print(f"facts alone: {median_ms(ruleset.facts.compute, records):.3f} ms")
     for name in available():
         if name == "both":

@@ -1,7 +1,7 @@
 """Stable names of findings (design, "One evaluation, four views").
 
-The identifier does not change with evidence, severity or versions: a second screening updates instead of adding. The
-evidence hash changes exactly when what was read changes: it drives silence, change detection and updates.
+The identifier does not change with evidence, severity or versions: a second screening updates instead of adding.
+The evidence hash changes exactly when what was read changes: it drives silence, change detection and updates.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ def fill(
     lists = lists or {}
     longest = max((len(texts) for texts in lists.values()), default=0)
     for most in range(longest, -1, -1):
-        text = _filled(template, shown, rests_on, lists, most, limit)
+        text = _filled(template, shown, rests_on, lists, most=most, width=limit)
         if len(text) <= limit:
             return text
     spare = limit - len(PLACEHOLDER.sub("", template))
     count = max(len(PLACEHOLDER.findall(template)), 1)
-    return _filled(template, shown, rests_on, lists, 0, max(spare // count, 1))[:limit]
+    return _filled(template, shown, rests_on, lists, most=0, width=max(spare // count, 1))[:limit]
 
 
 def _filled(
@@ -48,6 +48,7 @@ def _filled(
     shown: Callable[[str], str],
     rests_on: Collection[str],
     lists: dict[str, Sequence[str]],
+    *,
     most: int,
     width: int,
 ) -> str:

@@ -24,7 +24,7 @@ from engine.model.finding import Evaluation, Finding
 from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.rules.ruleset import load_ruleset
-from engine.vignettes import differences, strongest
+from engine.vignettes import differences
 
 VECTORS = Path(__file__).parent / "vectors"
 ENCODINGS = ("primary", "alt", "messy")

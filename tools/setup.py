@@ -19,7 +19,7 @@ HOW = (
 
 
 def main(folder: str) -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script is what tells the user
         say(f"python {sys.version.split()[0]} is too old: Endplate needs 3.11 or newer; `make PYTHON=python3.12 demo`")
         return 2
     target = Path(folder)

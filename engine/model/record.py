@@ -1,7 +1,7 @@
 """One patient's record as the rules see it: what was read, by concept, without any FHIR element name.
 
-`engine.fhir` builds it, `engine.facts` reads it. All of it is frozen; dates are resolved against `Record.as_of`
-(a partial date: YYYY = 1 July, YYYY-MM = the 15th; if that day is after `as_of` but the year or month has begun, `as_of`).
+`engine.fhir` builds it, `engine.facts` reads it. All of it is frozen; dates are resolved against `Record.as_of` (a
+partial date: YYYY = 1 July, YYYY-MM = the 15th; if that day is after `as_of` but the year or month has begun, `as_of`).
 Numbers are exact decimals as written in the source.
 """
 
@@ -41,7 +41,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     written: str = ""                    # the date as the source writes it, for texts
     preliminary: bool = False            # Observation.status preliminary
     quantity: Quantity | None = None     # valueQuantity, valueInteger, or a number read from valueString
-    answer: str = ""                     # a code of the answer list (present, absent, positive, negative, equivocal, normal,
+    answer: str = ""                     # of the answer list (present, absent, positive, negative, equivocal, normal,
                                          #   abnormal, compression ...) or of the concept's own list (definite, IIb ...)
     flag: str = ""                       # Observation.interpretation, the v3 code in upper case (H, NEG, IND ...)
     date_value: date | None = None       # valueDateTime
@@ -53,11 +53,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     site: str = ""                       # lesion site
     side: str = ""                       # R, L
     sign: str = ""                       # sign type (hoffmann ...)
-    parts: Mapping[str, bool | Quantity] = {}   # components by name: fluctuating, weakness, atrophy, hz, muscles ...; absent key = not stated
+    parts: Mapping[str, bool | Quantity] = {}   # components by name (fluctuating, hz ...); no key = not stated
     laboratory: str = ""                 # key of the performing Organization; "" = unknown, never the same
     method: str = ""                     # key of the method; "" = unknown, never the same
     current_encounter: bool = False      # belongs to the present encounter
-    done_only: bool = False              # proves that the study was done, says nothing about its result (CPT, DiagnosticReport without conclusion)
+    done_only: bool = False              # proves that the study was done and says nothing about its result
     evidence: tuple[str, ...] = ()       # further references that this reading rests on
 
 
@@ -69,7 +69,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
     concept: str
     reference: str
-    certainty: Certainty                 # confirmed: verificationStatus confirmed or none; a suspected-only code is suspected
+    certainty: Certainty                 # no verificationStatus is confirmed; a suspected-only code is suspected
     recorded: date | None = None
     onset: date | None = None
     ended: bool = False                  # clinicalStatus inactive, resolved or remission
@@ -93,7 +93,7 @@ class Medication(msgspec.Struct, frozen=True, kw_only=True):
     start: date | None = None
     end: date | None = None
     written: str = ""
-    route: str = ""                      # iv im sc parenteral oral ophthalmic otic ophthalmic/otic topical vaginal inhaled ...; "" = not stated
+    route: str = ""                      # iv im sc parenteral oral ophthalmic otic topical vaginal ...; "" = not stated
     reason: str = ""                     # chest-imaging, palliative-dyspnoea, malaria, muscarinic-side-effect
     initiation: bool = False             # coded as initiation
     course: str = ""                     # induction, maintenance

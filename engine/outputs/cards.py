@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from engine.model.finding import DISPLAYS, SEVERITIES, Evaluation, Finding
 from engine.outputs.detail import detail_markdown
 from engine.outputs.detected_issue import stable_uuid
@@ -48,7 +50,9 @@ def cards_response(
     calls have different uuids, so that feedback can tell them apart. Only an order among `drafts` (references) may be
     offered for removal. What is beyond the five cards is named in the last.
     """
-    maker = _Maker(evaluation, info, base, pages, instance, drafts)
+    maker = _Maker(
+        evaluation=evaluation, info=info, base=base, pages=pages.rstrip("/"), instance=instance, drafts=drafts
+    )
     shown = sorted((f for f in evaluation.findings if f.display in INDICATOR), key=_rank)
     single = [f for f in shown if f.display != "information"]
     notes = [f for f in shown if f.display == "information"]
@@ -72,25 +76,15 @@ def _rank(finding: Finding) -> tuple[int, int]:
     return SEVERITIES.index(finding.severity), DISPLAYS.index(finding.display)
 
 
-class _Maker:
+class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     """Cards of one evaluation for one call."""
 
-    def __init__(
-        self,
-        evaluation: Evaluation,
-        info: Mapping[str, RuleInfo],
-        base: str,
-        pages: str,
-        instance: str,
-        drafts: Collection[str],
-    ) -> None:
-        self.evaluation = evaluation
-        self.info = info
-        self.base = base
-        self.pages = pages.rstrip("/")
-        self.instance = instance
-        self.drafts = drafts
-        self.title = titles(info)
+    evaluation: Evaluation
+    info: Mapping[str, RuleInfo]
+    base: str
+    pages: str
+    instance: str
+    drafts: Collection[str]
 
     def card(self, findings: Sequence[Finding]) -> Card:
         """One finding, or several of display `information` together."""
@@ -120,11 +114,12 @@ class _Maker:
 
     def _detail(self, findings: Sequence[Finding]) -> str:
         """Because, not known, consider, rule of each finding; every text that came from the record is escaped."""
+        title = titles(self.info)
         parts = []
         for finding in findings:
             if len(findings) > 1:
                 parts.append(heading(escaped(finding.summary)))
-            parts.append(detail_markdown(finding, self.info[finding.issue], self.title))
+            parts.append(detail_markdown(finding, self.info[finding.issue], title))
         if problems := len(self.evaluation.problems):
             entries = "1 entry" if problems == 1 else f"{problems} entries"
             parts.append(f"{entries} of the data supplied could not be used.")

@@ -44,8 +44,8 @@ def detected_issue(
 ) -> Resource:
     """The DetectedIssue of one finding. `guidance` is the reference of its GuidanceResponse.
 
-    `status` is always preliminary: no person has verified it. `identifiedDateTime` is the evaluation's date: the time of
-    day plays no part in an evaluation. `detail` is Markdown in R5 and plain text in R4.
+    `status` is always preliminary: no person has verified it. `identifiedDateTime` is the evaluation's date: the time
+    of day plays no part in an evaluation. `detail` is Markdown in R5 and plain text in R4.
     """
     rule = info[finding.issue]
     detail = detail_text if version == "R4" else detail_markdown

@@ -9,27 +9,27 @@ import msgspec
 
 from engine.model.fact import Evidence, Fact
 from engine.model.finding import Because, Evaluation, Finding, HeldBack, Missing
+from engine.rules.info import RuleInfo
 
 Json = dict[str, Any]
 
-def evaluation_json(evaluation: Evaluation) -> bytes:
+def evaluation_json(evaluation: Evaluation, info: Mapping[str, RuleInfo] | None = None) -> bytes:
     """One line of UTF-8 JSON without a line break at its end (see `evaluation_object`)."""
-    return msgspec.json.encode(evaluation_object(evaluation))
+    return msgspec.json.encode(evaluation_object(evaluation, info))
 
 
-def evaluation_object(evaluation: Evaluation) -> Json:
+def evaluation_object(evaluation: Evaluation, info: Mapping[str, RuleInfo] | None = None) -> Json:
     """The evaluation as a plain dictionary.
 
     `findings` stand; `held_back` are those whose case is true and that something silences (`held_back_by`). `facts` are
     base and derived facts; a reason is null unless the value is unknown and the record says why. `orders` holds the
-    facts of each current order.
+    facts of each current order. `info` tells issues, which are no facts, from derived facts.
     """
     ruleset = evaluation.ruleset
-    issues = {finding.issue for finding in (*evaluation.findings, *evaluation.held_back)}
-    derived = {
+    derived: dict[str, Json] = {
         name: {"value": value, "reason": None, "evidence": []}
         for name, value in sorted(evaluation.conclusions.items())
-        if name not in issues
+        if not _is_issue(name, info or {})
     }
     return {
         "patient": evaluation.patient,
@@ -45,6 +45,11 @@ def evaluation_object(evaluation: Evaluation) -> Json:
         "disagreements": list(evaluation.disagreements),
         "notes": list(evaluation.notes),
     }
+
+
+def _is_issue(name: str, info: Mapping[str, RuleInfo]) -> bool:
+    """A file that defines an issue has its name; further names in it are derived facts."""
+    return name in info and info[name].kind == "issue" and info[name].id == name
 
 
 def _finding(finding: Finding) -> Json:

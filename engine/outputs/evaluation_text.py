@@ -28,14 +28,23 @@ def _lines(evaluation: Evaluation, info: Mapping[str, RuleInfo]) -> Iterator[str
         yield "  no findings"
     for finding in evaluation.findings:
         yield from _finding(finding, titles(info))
-    for held in evaluation.held_back:
-        by = "; ".join(f"{h.by}: {', '.join(b.shown for b in h.because)}" for h in held.held_back_by)
-        yield f"  held back  {held.issue}: {plain(by)}"
+    for reason, issues in _held_back(evaluation).items():
+        yield f"  held back by {reason}:  {', '.join(issues)}"
     for problem in evaluation.problems[:MOST_PROBLEMS]:
         yield f"  problem  {plain(f'{problem.where}: {problem.message}')} [{problem.code}]"
     if len(evaluation.problems) > MOST_PROBLEMS:
         yield f"  and {len(evaluation.problems) - MOST_PROBLEMS} more problems of the data"
     yield f"  {ruleset.id} {ruleset.version} ({ruleset.hash[:12]}), backend {evaluation.backend}. {DISCLAIMER}"
+
+
+def _held_back(evaluation: Evaluation) -> dict[str, list[str]]:
+    """What holds back -> the issues that it holds back."""
+    held: dict[str, list[str]] = {}
+    for finding in evaluation.held_back:
+        for one in finding.held_back_by:
+            shown = ", ".join(because.shown for because in one.because)
+            held.setdefault(plain(f"{one.by} ({shown})" if shown else one.by), []).append(finding.issue)
+    return held
 
 
 def _finding(finding: Finding, title: Titles) -> Iterator[str]:
@@ -44,8 +53,8 @@ def _finding(finding: Finding, title: Titles) -> Iterator[str]:
     for because in finding.because:
         yield f"    because  {plain(because.shown)}"
         for evidence in because.evidence:
-            yield f"               {plain(evidence_line(evidence))}"
+            yield f"               {evidence_line(evidence)}"
     for missing in finding.missing:
-        yield f"    missing  {plain(missing_line(missing, title, finding.issue))}"
+        yield f"    missing  {missing_line(missing, title, finding.issue)}"
     for advice in finding.advice:
         yield f"    consider  {plain(advice)}"

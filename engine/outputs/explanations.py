@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from engine.evaluation import Explanation
 from engine.explanation.tree import Node
-from engine.outputs.wording import evidence_line, missing_line
+from engine.outputs.markdown import plain
+from engine.outputs.wording import because_line, evidence_line, missing_line
 
 MARK = {"true": "+", "false": "-", "unknown": "?"}
 
@@ -15,10 +16,13 @@ def explanation_text(explanation: Explanation) -> str:
     """Verdict, tree, what is missing, sources; one section."""
     lines = [
         f"{explanation.rule} {explanation.version} ({explanation.status}): {explanation.title}",
-        f"{explanation.patient} as of {explanation.as_of}" + (f", {explanation.order}" if explanation.order else ""),
+        plain(f"{explanation.patient} as of {explanation.as_of}, {explanation.order}").rstrip(" ,"),
         f"verdict: {explanation.verdict}" + (f", {explanation.severity}" if explanation.severity else ""),
     ]
-    lines += [f"held back by {held.by}: {'; '.join(b.shown for b in held.because)}" for held in explanation.held_back_by]
+    lines += [
+        f"held back by {held.by}: {'; '.join(map(because_line, held.because)) or 'it holds'}"
+        for held in explanation.held_back_by
+    ]
     lines += _lines(explanation.tree, 0)
     if explanation.missing:
         lines += ["missing:", *(f"  ? {missing_line(missing)}" for missing in explanation.missing)]

@@ -1,4 +1,4 @@
-"""In which FHIR resources the facts of a ruleset are found: what to ask an EHR for, and what a missing fact is made of."""
+"""In which FHIR resources the facts of a ruleset are found: what to ask an EHR for, what would make a fact known."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from engine.model.finding import SEVERITIES, Evaluation
-from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line
+from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line, titles
 from engine.rules.info import RuleInfo
 
 
@@ -18,7 +18,12 @@ def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, s
         loader=PackageLoader("engine.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"because": because_line, "evidence": evidence_line, "missing": missing_line}
+    title = titles(info)
+    environment.filters |= {
+        "because": because_line,
+        "evidence": evidence_line,
+        "missing": lambda missing, issue: missing_line(missing, title, issue),
+    }
     counts = Counter((f.issue, f.severity) for e in evaluations for f in e.findings)
     return environment.get_template("report.html").render(
         evaluations=evaluations,

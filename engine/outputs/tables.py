@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.model.finding import Evaluation, Finding
+from engine.outputs.markdown import plain
 
 STYLE = {"high": "bold red", "moderate": "yellow", "low": "cyan"}
 
@@ -21,7 +22,7 @@ def findings_table(evaluations: Iterable[Evaluation]) -> Table:
     table.add_column("why", overflow="fold", ratio=6)
     table.add_column("missing", overflow="fold", ratio=3)
     for evaluation in evaluations:
-        patient = Text(evaluation.patient.removeprefix("Patient/"))
+        patient = Text(plain(evaluation.patient.removeprefix("Patient/")))
         if not evaluation.findings:
             table.add_row(patient, Text("no findings", style="dim"), "", "", "")
         for finding in evaluation.findings:
@@ -32,7 +33,7 @@ def findings_table(evaluations: Iterable[Evaluation]) -> Table:
 
 def why(finding: Finding) -> str:
     """The reasons in one line."""
-    return "; ".join(because.shown for because in finding.because)
+    return plain("; ".join(because.shown for because in finding.because))
 
 
 def lacking(finding: Finding, most: int = 3) -> str:

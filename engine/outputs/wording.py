@@ -1,4 +1,7 @@
-"""The words that every output shares: why, what is missing, what to do, which rule."""
+"""The words that every output shares: why, what is missing, what would change.
+
+Each is one line of printable characters, whatever the record holds.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from engine.model.fact import Evidence
 from engine.model.finding import Because, Missing, Outcome
+from engine.outputs.markdown import plain
 from engine.rules.info import RuleInfo
 
 DISCLAIMER = "Supports clinical judgement and does not replace it; the rules await clinical sign-off."
@@ -22,12 +26,12 @@ def titles(info: Mapping[str, RuleInfo]) -> Titles:
 def because_line(because: Because) -> str:
     """`FVC 46 % on 2025-05-20 (Observation/fvc-1)`."""
     references = ", ".join(dict.fromkeys(e.reference for e in because.evidence))
-    return f"{because.shown} ({references})" if references else because.shown
+    return plain(f"{because.shown} ({references})" if references else because.shown)
 
 
 def evidence_line(evidence: Evidence) -> str:
     """`Observation/fvc-1: 46 %, 2025-05-20`."""
-    return f"{evidence.reference}: {evidence.said}" + (f", {evidence.date}" if evidence.date else "")
+    return plain(f"{evidence.reference}: {evidence.said}" + (f", {evidence.date}" if evidence.date else ""))
 
 
 def missing_line(missing: Missing, title: Titles = str, issue: str = "") -> str:
@@ -39,7 +43,7 @@ def missing_line(missing: Missing, title: Titles = str, issue: str = "") -> str:
     if missing.reason:
         line += f" ({missing.reason})"
     changes = [answer_line(value, missing, title, issue) for value in missing.would_change]
-    return f"{line}: {'; '.join(changes)}" if changes else line
+    return plain(f"{line}: {'; '.join(changes)}" if changes else line)
 
 
 def answer_line(value: str, missing: Missing, title: Titles = str, issue: str = "") -> str:
@@ -54,7 +58,7 @@ def outcome_line(outcome: Outcome, title: Titles = str, issue: str = "") -> str:
     gained, lost = (dict(entry.rsplit(" ", 1) for entry in entries) for entries in (outcome.gained, outcome.lost))
 
     def name(found: str) -> str:
-        return "this" if found == issue else f"`{title(found)}`"
+        return "this" if found == issue else f"“{title(found)}”"
 
     own_first = sorted({**lost, **gained}, key=lambda found: found != issue)
     changes = [

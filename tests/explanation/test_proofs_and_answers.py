@@ -1,4 +1,4 @@
-"""Proofs and answers over random programs: what is forgotten outside a proof changes nothing, what is answered counts."""
+"""Proofs and answers over random programs: what is forgotten outside a proof changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from engine.rules.program import (
     Rule,
 )
 
-BASE = {name: ("a", "b", "absent", "unknown") for name in ("f1", "f2", "f3", "f4", "f5")}
+BASE = dict.fromkeys(("f1", "f2", "f3", "f4", "f5"), ("a", "b", "absent", "unknown"))
 
 
 @st.composite
@@ -134,7 +134,7 @@ def test_an_answer_found_by_reasoning_backwards_names_only_unknown_facts_and_the
 def test_a_single_answer_that_makes_or_unmakes_a_finding_is_found_unless_it_only_blurs_a_derived_fact(
     program: Program, facts: dict[str, str]
 ) -> None:
-    """An answer may also turn a derived fact from known to unknown (through `not`); nobody asks in order to know less."""
+    """An answer may also turn a derived fact from known to unknown (through `not`): nobody asks to know less."""
     backend = PlainBackend(program)
     state = backend.session(facts)
     answering = Answering(rules_by_name(program), state, BASE)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from house_alarm import HOUSE
 
@@ -123,6 +124,15 @@ def test_an_answer_that_was_not_waited_for_is_not_taken_for_the_next_one(guarded
         guarded.infer(FIRE)
     assert answer_in_the_end(guarded, {}) == PlainBackend(HOUSE).infer({})
     assert pid_of(guarded) != first
+
+
+def test_an_answer_to_another_question_is_refused(guarded: GuardedDurable) -> None:
+    assert guarded._worker is not None
+    stray = msgspec.msgpack.encode((99, {"smoke": "absent"}, "patient"))
+    guarded._worker.connection.send_bytes(stray)
+    with pytest.raises(BackendError, match="another question"):
+        guarded.infer(FIRE)
+    assert answer_in_the_end(guarded) == RIGHT
 
 
 def test_a_worker_retires_after_its_calls_without_a_gap() -> None:
