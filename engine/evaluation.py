@@ -19,7 +19,7 @@ from engine.explanation.state import rules_by_name
 from engine.explanation.tree import Node, Trees
 from engine.facts.base import ORDER
 from engine.facts.kinds.data_quality import of_a_rare_concept
-from engine.findings import Source, because_of, finding, merged, mutes, stands, ways_to_change
+from engine.findings import Source, because_of, finding, merged, standing, ways_to_change
 from engine.identity import evidence_hash
 from engine.inference.backends import make_backend
 from engine.inference.plain import PlainBackend, Session
@@ -140,14 +140,14 @@ class _Reasoning:
             for order, facts, names in per_order:
                 if names:
                     found += self._order_findings(order, facts, names, missing)
-        standing = merged(f for f in found if not f.held_back_by)
+        unmuted = merged(f for f in found if not f.held_back_by)
         ruleset = self.e.ruleset
         return Evaluation(
             patient=self.patient,
             as_of=self.record.as_of,
             ruleset=RulesetId(ruleset.id, ruleset.version, ruleset.hash),
             complete=self.record.complete,
-            findings=standing,
+            findings=unmuted,
             held_back=merged(f for f in found if f.held_back_by),
             facts=self._told(found),
             conclusions=self.conclusions,
@@ -262,19 +262,8 @@ class _Reasoning:
     def _outcomes(self, values: Mapping[str, str], source: Source) -> Outcomes:
         """Everything that would stand with these values, in the part that `source` speaks of."""
         state = self.e.plain.session(values)
-        program = self.e.ruleset.program
         issues = self.e._order_issues.all if source.order else self.e._patient_issues.all
-        gates = [gate for gate in program.gates if state.truth(gate.when) is True]
-        standing = set()
-        for issue in issues:
-            index = state.case(issue.name)
-            if index is None or (issue.unless is not None and state.truth(issue.unless) is True):
-                continue
-            if any(mutes(gate, issue.group) for gate in gates):
-                continue
-            how = stands(issue, issue.cases[index], program, state, draft=source.draft)
-            standing.add((issue.name, how.severity, how.display))
-        return frozenset(standing)
+        return standing(issues, self.e.ruleset.program, state, draft=source.draft)
 
     def _told(self, found: list[Finding]) -> dict[str, Fact]:
         """Known facts, unknown ones for which something was found, and those listed as missing."""
@@ -290,10 +279,15 @@ class _Reasoning:
         if not issue.order:
             yield self._explanation(name, self._source(self.e.plain.session(self.values), self.facts), self.values)
             return
-        for order, facts in self._orders():
+        orders = list(self._orders())
+        for order, facts in orders:
             values = self.values | _known(facts)
             source = self._source(self.e.plain.session(values), {**self.facts, **facts}, order)
             yield self._explanation(name, source, values)
+        if not orders:
+            nothing = self._explanation(name, self._source(self.e.plain.session(self.values), self.facts), self.values)
+            tree = (Node(text="the patient has no current order", truth="false"),)
+            yield msgspec.structs.replace(nothing, verdict="does not fire", tree=tree, missing=())
 
     def _explanation(self, name: str, source: Source, values: Mapping[str, str]) -> Explanation:
         rule, info = self.e.rules[name], self.e.ruleset.info[name]
@@ -319,8 +313,10 @@ class _Reasoning:
             return msgspec.structs.replace(explanation, verdict="held back", held_back_by=found.held_back_by)
         if found is not None:
             explanation = msgspec.structs.replace(explanation, severity=found.severity, display=found.display)
-        if explanation.verdict == "does not fire":
-            return explanation
+        elif source.answering.can_fire(rule):
+            explanation = msgspec.structs.replace(explanation, verdict="undetermined")
+        else:
+            return msgspec.structs.replace(explanation, verdict="does not fire")
         return msgspec.structs.replace(explanation, missing=self._missing(name, source, values, "proved"))
 
 

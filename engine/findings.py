@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from engine.explanation.answers import Answering, Ways
-from engine.explanation.missing import listed
+from engine.explanation.missing import Outcomes, listed
 from engine.explanation.proof import Facts, Proof, union
 from engine.explanation.state import State
 from engine.identity import evidence_hash, identifier
@@ -60,6 +60,20 @@ def stands(issue: Issue, case: IssueCase, program: Program, state: State, *, dra
             applied.append(name)
     default = "interruptive" if issue.order and draft and severity == "high" else DEFAULT_DISPLAY[severity]
     return Standing(severity, display or case.display or default, tuple(applied))
+
+
+def standing(issues: Iterable[Issue], program: Program, state: State, *, draft: bool) -> Outcomes:
+    """Every issue that stands, with severity and display: a case is true, and neither `unless` nor a gate mutes it."""
+    gates = [gate for gate in program.gates if state.truth(gate.when) is True]
+    found = set()
+    for issue in issues:
+        index = state.case(issue.name)
+        if index is None or (issue.unless is not None and state.truth(issue.unless) is True):
+            continue
+        if not any(mutes(gate, issue.group) for gate in gates):
+            how = stands(issue, issue.cases[index], program, state, draft=draft)
+            found.add((issue.name, how.severity, how.display))
+    return frozenset(found)
 
 
 def adjusted(severity: str, adjustment: Adjustment) -> str:

@@ -13,7 +13,7 @@ from engine.model.finding import Because
 
 
 def identifier(patient: str, rule: str, order: str = "", tenant: str = "") -> str:
-    """Identifier of a finding: SHA-256 over tenant, patient key, rule id and, for order rules, the order's reference."""
+    """Identifier of a finding: SHA-256 over tenant, patient key, rule id and, for order rules, the order."""
     return _digest((tenant, patient, rule, order))
 
 

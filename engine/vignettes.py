@@ -22,6 +22,7 @@ from engine.fhir.record import Scope, read_records
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.model.finding import DISPLAYS, SEVERITIES, Evaluation, Finding
 from engine.model.problem import Problem
+from engine.model.record import Record
 
 Case = Mapping[str, Any]
 
@@ -55,6 +56,11 @@ def run(evaluator: Evaluator, cases: Iterator[tuple[Case, Place]]) -> Iterator[O
 
 def evaluate(evaluator: Evaluator, case: Case) -> Evaluation:
     """The evaluation of one vignette at its own date."""
+    return evaluator.evaluate(record_of(evaluator, case))
+
+
+def record_of(evaluator: Evaluator, case: Case) -> Record:
+    """The record of one vignette at its own date: composed into FHIR and read back."""
     bundle = compose_bundle(case, evaluator.ruleset.terminology)
     problems: list[Problem] = []
     scope = Scope(as_of=date.fromisoformat(str(case["now"])))
@@ -62,7 +68,7 @@ def evaluate(evaluator: Evaluator, case: Case) -> Evaluation:
     records = list(read_records([document], evaluator.ruleset.terminology, scope, problems))
     if len(records) != 1:
         raise InputError(f"it is the record of {len(records)} patients, not of one")
-    return evaluator.evaluate(records[0])
+    return records[0]
 
 
 def differences(case: Case, evaluation: Evaluation) -> Iterator[str]:

@@ -24,7 +24,7 @@ from valuesets.tables import Tables, write
 
 FILES = {
     "loinc": "loinc", "sct": "snomed", "icd10cm": "icd10cm", "icd10": "icd10", "pcs": "pcs", "hcpcs": "hcpcs",
-    "cpt": "cpt", "hpo": "hpo", "rx": "allergens", "obs": "local", "cond": "local",
+    "cpt": "cpt", "hpo": "hpo", "rx": "allergens", "obs": "local", "cond": "local", "mdc": "mdc",
 }  # fmt: skip
 DRUG_FILES = {
     "rx": "rxnorm", "atc": "atc", "cvx": "cvx", "sct": "snomed-drugs", "pcs": "pcs-drugs", "med": "local-drugs",
@@ -34,7 +34,7 @@ CONCEPT_COLUMNS = [
     "concept", "carriers", "system", "code", "display", "match", "use", "study", "only", "answer", "denied", "region",
     "sign", "preferred", "confidence",
 ]  # fmt: skip
-DRUG_COLUMNS = ["ingredient", "system", "code", "route", "match", "use", "preferred", "display"]
+DRUG_COLUMNS = ["ingredient", "system", "code", "route", "strength", "match", "use", "preferred", "display"]
 
 
 def main(arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.cli.common import evaluator, notice, records, scope, write
+from engine.cli.common import evaluator, records, scope, write
 from engine.errors import InputError
 from engine.outputs.explanations import explanation_text
 from engine.rules.shape import nearest
@@ -31,8 +31,5 @@ def run(
         hint = f"did you mean `{near}`?" if near else "see `endplate rules list`"
         raise InputError(f"`{rule}` is no rule; {hint}")
     for record in records([file], ready, scope(as_of, complete=complete)):
-        explanations = ready.explain(record, rule)
-        if not explanations:
-            notice(f"{record.person.reference} has no current order: `{rule}` asks about one order at a time")
-        for explanation in explanations:
+        for explanation in ready.explain(record, rule):
             write(msgspec.json.encode(explanation) if output == "json" else explanation_text(explanation) + "\n")

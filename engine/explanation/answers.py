@@ -24,9 +24,9 @@ NEVER: Ways = ()
 
 
 def narrow(ways: Iterable[Answers]) -> Ways:
-    """Minimal, consistent sets, narrowest first."""
+    """Minimal, consistent sets, narrowest first, else in the order given (values as their definition lists them)."""
     kept: list[Answers] = []
-    for way in sorted(set(ways), key=lambda way: (len(way), sorted(way))):
+    for way in sorted(dict.fromkeys(ways), key=len):
         if len(way) <= WIDTH and len({fact for fact, _ in way}) == len(way) and not any(k <= way for k in kept):
             kept.append(way)
             if len(kept) == MOST:
@@ -121,7 +121,8 @@ class Answering:
         if rule is None:
             if self._state.value(name) != UNKNOWN:
                 return NEVER
-            return narrow(frozenset({(name, value)}) for value in values - {UNKNOWN})
+            closed = self._values.get(name, ())
+            return tuple(frozenset({(name, value)}) for value in closed if value in values and value != UNKNOWN)
         key = ("into", name, values)
         if key not in self._memo:
             self._memo[key] = NEVER
@@ -185,6 +186,50 @@ class Answering:
         if now is not None:
             ways += self.to_untrue(rule.cases[now].when)
         return narrow(way for way in ways if way)
+
+    # -- possibility ----------------------------------------------------------------------------------------------
+
+    def can_be_true(self, condition: Condition) -> bool:
+        """Whether answers, however many, may make a condition true (each part taken by itself)."""
+        if self._state.truth(condition) is True:
+            return True
+        match condition:
+            case Literal(fact=fact, values=values, positive=True):
+                return self._can_enter(fact, values)
+            case Literal(fact=fact, values=values):
+                return self._can_enter(fact, frozenset((*self._closed(fact), UNKNOWN)) - values)
+            case All(parts=parts):
+                return all(self.can_be_true(part) for part in parts)
+            case Any(parts=parts):
+                return any(self.can_be_true(part) for part in parts)
+            case AtLeast(count=count, parts=parts):
+                return sum(self.can_be_true(part) for part in parts) >= count
+
+    def can_fire(self, issue: Issue) -> bool:
+        """Whether unknown facts alone hold an issue back."""
+        unless = issue.unless
+        released = unless is None or self._state.truth(unless) is not True or bool(self.to_untrue(unless))
+        return released and any(self.can_be_true(case.when) for case in issue.cases)
+
+    def _can_enter(self, name: str, values: frozenset[str]) -> bool:
+        rule = self._rules.get(name)
+        if rule is None:
+            is_open = self._state.value(name) == UNKNOWN
+            return is_open and any(value in values for value in self._values.get(name, ()))
+        key = ("can", name, values)
+        if key not in self._memo:
+            self._memo[key] = NEVER
+            self._memo[key] = ALREADY if self._can_conclude(rule, values) else NEVER
+        return bool(self._memo[key])
+
+    def _can_conclude(self, rule: Rule, values: frozenset[str]) -> bool:
+        if isinstance(rule, Issue):
+            return self.can_fire(rule) if PRESENT in values else bool(self.into(rule.name, values))
+        now = self._state.case(rule.name)
+        # a true case ranks before all below it; these come up only if it can fall
+        reach = len(rule.cases) if now is None or self.to_untrue(rule.cases[now].when) else now
+        wanted = any(case.value in values and self.can_be_true(case.when) for case in rule.cases[:reach])
+        return wanted or (not values.isdisjoint({ABSENT, UNKNOWN}) and bool(self.into(rule.name, values)))
 
     # -- outcomes -------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class Trees:
         self._fact = fact
         self._title = title
         self._info = info
-        self._opened: set[str] = set()
+        self._opened: set[tuple[str, frozenset[str]]] = set()
 
     def of_issue(self, issue: Issue) -> tuple[Node, ...]:
         """The case that holds, or every case with what keeps it from holding; and the `unless`."""
@@ -109,14 +109,25 @@ class Trees:
             )
         info = self._info[rule.name]
         node = Node(text=text, truth=truth, fact=rule.name, value=value, rule=f"{info.id} {info.version}")
-        if rule.name in self._opened:
+        wanted_values = literal.values if literal.positive and truth != "true" else frozenset()
+        if (rule.name, wanted_values) in self._opened:
             return node
-        self._opened.add(rule.name)
-        return msgspec.structs.replace(node, children=self._behind(rule))
+        self._opened.add((rule.name, wanted_values))
+        return msgspec.structs.replace(node, children=self._behind(rule, wanted_values))
 
-    def _behind(self, rule: Rule) -> tuple[Node, ...]:
+    def _behind(self, rule: Rule, wanted_values: frozenset[str]) -> tuple[Node, ...]:
+        """Why a fact has its value, or why it has none of the values that were wanted."""
         if isinstance(rule, Issue):
             return self.of_issue(rule)
+        missed = [case for case in rule.cases if case.value in wanted_values]
+        if missed:
+            return tuple(
+                Node(
+                    text=f"case {case.value}", truth=TRUTH[self._state.truth(case.when)],
+                    children=self._parts(case.when),
+                )
+                for case in missed
+            )
         index = self._state.case(rule.name)
         if index is not None:
             case = rule.cases[index]

@@ -72,7 +72,8 @@ def _product(found: list[_Found], sightings: list[_Sighting], terminology: Termi
     names = [name for sighting in sightings for name in sighting.names if name]
     strength = UNKNOWN_STRENGTH
     if len(drugs) == 1:
-        strength = strength_of(names, _ratios(sightings, drugs[0], terminology), terminology.unit)
+        stated = [drug.strength for drug, _ in found if drug.strength]
+        strength = strength_of([*names, *stated], _ratios(sightings, drugs[0], terminology), terminology.unit)
     forms = [sighting.form for sighting in sightings if sighting.form]
     route = next((route for form in forms if (route := route_of(form, terminology))), "")
     route = route or terminology.code("route", [("", name) for name in names])

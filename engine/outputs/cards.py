@@ -92,7 +92,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         rules = [self.info[f.issue] for f in findings]
         result: Card = {
             "uuid": stable_uuid(f"card {names} {self.instance}"),
-            "summary": shorten(plain(_summary(findings)), LIMIT),
+            "summary": shorten(_summary(findings, self.info), LIMIT),
             "detail": self._detail(findings),
             "indicator": INDICATOR[findings[0].display],
             "source": self._source(rules),
@@ -118,7 +118,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         parts = []
         for finding in findings:
             if len(findings) > 1:
-                parts.append(heading(escaped(finding.summary)))
+                parts.append(heading(escaped(_summary([finding], self.info))))
             parts.append(detail_markdown(finding, self.info[finding.issue], title))
         if problems := len(self.evaluation.problems):
             entries = "1 entry" if problems == 1 else f"{problems} entries"
@@ -139,7 +139,6 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.pages}/rules/{rule.id}"
 
 
-def _summary(findings: Sequence[Finding]) -> str:
-    if len(findings) == 1:
-        return findings[0].summary
-    return f"{len(findings)} notes: " + "; ".join(f.summary.rstrip(".") for f in findings)
+def _summary(findings: Sequence[Finding], info: Mapping[str, RuleInfo]) -> str:
+    said = [plain(finding.summary) or plain(info[finding.issue].title) for finding in findings]
+    return said[0] if len(said) == 1 else f"{len(said)} notes: " + "; ".join(text.rstrip(".") for text in said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from engine.model.finding import Finding
-from engine.outputs.markdown import bullets, escaped, heading
+from engine.outputs.markdown import bullets, escaped, heading, plain
 from engine.outputs.wording import DISCLAIMER, Titles, because_line, missing_line
 from engine.rules.info import RuleInfo
 
@@ -40,5 +40,5 @@ def detail_markdown(finding: Finding, rule: RuleInfo, title: Titles = str) -> st
 
 def detail_text(finding: Finding, rule: RuleInfo, title: Titles = str) -> str:
     """Plain text (DetectedIssue.detail in R4)."""
-    parts = [f"{label}: {'; '.join(line.rstrip('.') for line in lines)}." for label, lines in sections(finding, title)]
-    return "\n".join([finding.summary, *parts, rule_line(rule)])
+    parts = [f"{label}: {'; '.join(plain(line).rstrip('.') for line in lines)}." for label, lines in sections(finding, title)]
+    return "\n".join([plain(finding.summary), *parts, rule_line(rule)])

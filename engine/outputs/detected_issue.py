@@ -116,7 +116,7 @@ def guidance_response(
 
 
 def _requirement(missing: Missing, base: str, types: Mapping[str, str]) -> Resource:
-    coding = {"system": uri(base, "fact"), "code": missing.fact, "display": missing.ask_for or missing.fact}
+    coding = {"system": uri(base, "fact"), "code": missing.fact, "display": plain(missing.ask_for) or missing.fact}
     return {"type": types.get(missing.fact, "Observation"), "codeFilter": [{"path": "code", "code": [coding]}]}
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-BREAK = "\N{ZERO WIDTH SPACE}"
+BREAK = "\N{HAIR SPACE}"
 _INLINE = re.compile(r"[\\`*\[\]~|$]|(?<![^\W_])_|_(?![^\W_])")       # `_` inside a word has no meaning
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LEADING = re.compile(r"^(?:[#+\-]|\d+(?=[.)]))")                      # heading, list, rule at the start of a line
-# what renderers turn into links by themselves: addresses, www names, bare domains, e-mail
-_LINKED = re.compile(r"(?i)(?<=:)(?=//)|(?<=\w)(?=\.[^\W\d_])|(?<=@)|(?<=mailto:)|(?<=xmpp:)|(?<=//)")
+# Renderers make links of addresses, www names and e-mail by themselves, some even of escaped ones: a thin space breaks
+# them for all. Of bare domains only a few do, and those heed a backslash.
+_ADDRESS = re.compile(r"(?i)(?<=:)(?=//)|(?<=//)(?=\w)|(?<=www)(?=\.)|(?<=@)(?=\S)")
+_DOMAIN = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
 
 
 def plain(text: str) -> str:
@@ -24,9 +26,8 @@ def plain(text: str) -> str:
 
 def escaped(text: str) -> str:
     """The text as literal words: no HTML, link, emphasis, table, heading, list or line break comes of it."""
-    text = _LINKED.sub(BREAK, plain(text))
-    text = _INLINE.sub(r"\\\g<0>", text).translate(_ENTITIES)
-    return _LEADING.sub(_shielded, text)
+    text = _INLINE.sub(r"\\\g<0>", _ADDRESS.sub(BREAK, plain(text))).translate(_ENTITIES)
+    return _LEADING.sub(_shielded, _DOMAIN.sub(r"\\.", text))
 
 
 def _shielded(start: re.Match[str]) -> str:

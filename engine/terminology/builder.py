@@ -25,7 +25,7 @@ class Builder:
         self.entries: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
         self.drugs: dict[str, dict[str, list[DrugEntry]]] = defaultdict(lambda: defaultdict(list))
         self.names: dict[str, list[Drug]] = defaultdict(list)
-        self.known: dict[str, set[str]] = defaultdict(set)
+        self.without_meaning: dict[str, set[str]] = defaultdict(set)
         self.families: dict[str, set[str]] = defaultdict(set)
         self.answers: dict[str, dict[str, str]] = defaultdict(dict)
         self.answer_words: dict[str, str] = {}
@@ -72,9 +72,7 @@ class Builder:
             else:
                 self.fault(row, f"`{name}` is no known code system", "name a system of systems.csv or a full URI")
                 return None
-        code = plain_code(row["code"], self.systems[name].dotless)
-        self.known[name].add(code)
-        return name, code
+        return name, plain_code(row["code"], self.systems[name].dotless)
 
     def overlap(self, row: Row) -> None:
         self.overlaps.add(frozenset((row["overlap"], row["with"])))
@@ -134,7 +132,7 @@ class Builder:
         if at is None:
             return
         system, code = at
-        drug = Drug(row["ingredient"], row["route"], use in ("minor", "exclude"))
+        drug = Drug(row["ingredient"], row["route"], use in ("minor", "exclude"), row["strength"])
         if use == "minor":
             self.minor.add(row["ingredient"])
         for entry in self.drugs[system][code]:
@@ -208,7 +206,9 @@ class Builder:
         self.units.setdefault(unit, unit)
 
     def context(self, row: Row) -> None:
-        self.located(row)
+        at = self.located(row)
+        if at is not None:
+            self.without_meaning[at[0]].add(at[1])
 
     def family(self, row: Row) -> None:
         self.families[row["system"]].add(plain_code(row["family"], dotless=True))
@@ -232,7 +232,7 @@ class Builder:
         tables = (self.entries, self.drugs)
         context = {
             system: frozenset(c for c in codes if not any(c in table.get(system, ()) for table in tables))
-            for system, codes in self.known.items()
+            for system, codes in self.without_meaning.items()
         }
         return Content(
             base=self.base,

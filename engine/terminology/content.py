@@ -40,6 +40,8 @@ class Meaning(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 class Drug(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """An ingredient as the rules name it, with the route class of the product or of the ATC scope ("" = not stated).
 
+    `strength`: of a product of one ingredient, as its name states it (`60 MG`, `10 MG/ML`); two codes that differ state
+    both (`60 MG; 30 MG`).
     `minor`: the product is recognised and is no exposure to the ingredient (a minor ingredient of a solution, an
     ointment of a systemic drug, an inactivated vaccine): never build a medication of it, never look further by name.
     """
@@ -47,6 +49,7 @@ class Drug(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     ingredient: str
     route: str = ""
     minor: bool = False
+    strength: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

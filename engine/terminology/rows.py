@@ -3,7 +3,7 @@
     concept      concept,carriers,system,code                what a code means; optional columns: display, match, use,
                                                              study, only, answer, denied, region, sign, preferred,
                                                              confidence
-    ingredient   ingredient,system,code                      a drug; route, match, use, preferred, display
+    ingredient   ingredient,system,code                      a drug; route, strength, match, use, preferred, display
     name         name,ingredient                             a drug by name; use
     answer       answer,system,code                          display, preferred
     codeset      codeset,value,system,code                   display, preferred
@@ -34,7 +34,7 @@ FORMS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # first column -
     for form, must, may in [
         ("concept", "concept carriers system code",
          "display match use study only answer denied region sign preferred confidence"),
-        ("ingredient", "ingredient system code", "route match use preferred display"),
+        ("ingredient", "ingredient system code", "route strength match use preferred display"),
         ("name", "name ingredient", "use"),
         ("answer", "answer system code", "display preferred"),
         ("codeset", "codeset value system code", "display preferred"),

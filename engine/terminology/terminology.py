@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from engine.terminology.content import Coding, Content, Drug, DrugEntry, Entry, Meaning
@@ -22,6 +23,8 @@ _LONGEST_NAME = 14  # words
 _LONGEST_TEXT = 80
 _LONGEST_CODE = 9
 _SPELLINGS_KEPT = 2000
+_NAMES_KEPT = 8192
+_LONGEST_KEPT = 200  # characters of a name that is remembered
 
 
 class Terminology:
@@ -32,6 +35,7 @@ class Terminology:
         self.minor_of_many = content.minor_of_many
         self._aliases = content.aliases
         self._seen: dict[str, str] = {}
+        self._named = lru_cache(maxsize=_NAMES_KEPT)(self._find_named)  # most names of real orders are no drug of ours
         self._systems = content.systems
         self._dotless = frozenset(name for name, system in content.systems.items() if system.dotless)
         self._tables = _by_carrier(content.entries)
@@ -161,6 +165,11 @@ class Terminology:
 
     def drugs_named(self, text: str) -> tuple[Drug, ...]:
         """The drugs that a text names by whole words, the longest name first; the route if the text states a form."""
+        if not isinstance(text, str):
+            return ()
+        return self._named(text) if len(text) <= _LONGEST_KEPT else self._find_named(text)
+
+    def _find_named(self, text: str) -> tuple[Drug, ...]:
         parts = text.count("/") + 1
         words = _whole(text)
         route = self._worded("route", text)
@@ -291,7 +300,8 @@ def _merged_drugs(drugs: list[Drug]) -> tuple[Drug, ...]:
             merged[drug.ingredient] = drug
         else:
             route = drug.route if old.route in ("", "systemic") and drug.route else old.route
-            merged[drug.ingredient] = Drug(drug.ingredient, route, old.minor or drug.minor)
+            strengths = dict.fromkeys(strength for strength in (old.strength, drug.strength) if strength)
+            merged[drug.ingredient] = Drug(drug.ingredient, route, old.minor or drug.minor, "; ".join(strengths))
     return tuple(merged.values())
 
 

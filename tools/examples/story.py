@@ -12,14 +12,15 @@ from engine.document import load_document
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A finding that the story must give: what stands in `because` is the whole set of its reasons."""
+    """A finding that the story must give, with the least that its reasons must hold."""
 
     issue: str
     severity: str
     display: str
-    because: dict[str, str]
-    rests_on: list[str] = []               # resources, without the story's name
-    missing: list[str] = []                # facts among those listed as missing
+    because: dict[str, str]                # fact -> value
+    rests_on: list[str]                    # resources, without the story's name
+    missing: list[str] = []                # facts that must be listed as missing
+    order: str = ""                        # the ingredient, for findings about one order
 
 
 class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from valuesets.decisions import ANSWER_CONCEPTS, ANSWERS_BY_NAME, COMPONENT_CONCEPTS, MUSCLE_REGIONS, NOT_THE_SIGN
+from valuesets.decisions import (
+    ANSWER_CONCEPTS, ANSWERS_BY_NAME, COMPONENT_CONCEPTS, MUSCLE_REGIONS, NOT_DONE, NOT_THE_SIGN, ROUTE_CODES,
+)  # fmt: skip
 from valuesets.tables import SYSTEMS, Row, Tables, usable
 
 
@@ -38,6 +40,15 @@ def codeset_rows(tables: Tables) -> list[Row]:
         row("course", "induction", local("course-of-therapy", "acute")),
         row("course", "maintenance", local("course-of-therapy", "continuous")),
         row("course", "induction", local("therapy-phase", "induction"), ""),
+    ]
+    rows += [
+        row("route", route, {"system": system, "code": code, "display": ""}, "")
+        for (route, system), codes in ROUTE_CODES.items()
+        for code in codes.split()
+    ]
+    rows += [
+        row("not-done", "not-done", {"system": system, "code": code, "display": display}, "")
+        for (system, code), display in NOT_DONE.items()
     ]
     for name, entry in representation["components"].items():
         rows += component_rows(tables, name, entry)

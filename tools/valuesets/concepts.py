@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from valuesets.decisions import ALSO_EXCLUDES, FIXED, GENE_TESTS, STUDY_TYPES, TOO_WIDE
+from valuesets.decisions import ALSO_EXCLUDES, FIXED, GENE_TESTS, STUDY_TYPES, TOO_WIDE, VENTILATED, VENTILATOR
 from valuesets.tables import NO_DISPLAY, SYSTEMS, UNSEEN, Row, Tables, usable
 
 FORMS = {"procedure": "procedure", "condition": "finding", "allergy": "allergy"}
@@ -156,6 +156,13 @@ def exclusion_rows(tables: Tables) -> list[Row]:
     for row in tables.rows["conditions:respiratory-failure"]:
         if usable(row) and ("chronic" in row["display"].lower() or row["code"].startswith("J96.1")):
             rows.append(concept_row("resp-failure-acute", "any", row, "exclude"))
+    rows += [
+        concept_row(
+            fact, "observation", {"short": short, "code": code, "display": display, "confidence": "verified-1"}, "exclude"
+        )
+        for fact in VENTILATED
+        for (short, code), display in VENTILATOR.items()
+    ]
     return rows
 
 

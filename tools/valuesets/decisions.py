@@ -53,6 +53,61 @@ ALSO_EXCLUDES = {
     "observations:ncs-exclude": ["edx-study"],
     "conditions:ocular-weakness-exclude": ["ocular-weakness", "symmetric-nonfluctuating-ptosis"],
 }
+
+# Ventilator pressures beyond the tables. Seen in the ICU test patient of the German Medical Informatics Initiative
+# (mii-testdata, Bundle-mii-exa-test-data-bundle-icu-1), which codes the peak airway pressure of a ventilated patient as
+# SNOMED CT 27913002, Maximum inspiratory pressure: only its other codings and its category tell it from a patient's own.
+VENTILATED = ["mip", "mep", "snip"]
+VENTILATOR = {
+    ("sct", "40617009"): "Artificial ventilation (regime/therapy)",  # category of every value of a ventilated patient
+    ("loinc", "76531-3"): "Pressure.max Respiratory system airway --on ventilator",
+    ("loinc", "76530-5"): "Mean pressure Respiratory system airway --on ventilator",
+    ("loinc", "76248-4"): "PEEP Respiratory system --on ventilator",
+    ("loinc", "76154-4"): "Airway pressure delta --on ventilator",
+    ("loinc", "20079-0"): "Pressure support setting Ventilator",
+    ("mdc", "151973"): "MDC_VENT_PRESS_AWAY_MAX",
+    ("mdc", "151975"): "MDC_VENT_PRESS_AWAY_MEAN",
+    ("mdc", "151976"): "MDC_VENT_PRESS_AWAY_END_EXP_POS",
+    ("mdc", "152720"): "MDC_VENT_PRESS_AWAY_DELTA",
+}
+
+# Codes by which a sender says, in place of a value, that there is none. Seen as values or as dataAbsentReason: FHIR R4
+# examples (blood-pressure-cancel), AU Core (bodyheight-cancelled, smokingstatus-notasked, bloodpressure-missing, masked),
+# mCODE (not-applicable), US Core (occupation-unknown), MIMIC-IV (MSK). None of them is ever a result.
+NOT_DONE = {
+    ("absent", "not-performed"): "Not Performed",
+    ("absent", "not-asked"): "Not Asked",
+    ("absent", "not-applicable"): "Not Applicable",
+    ("absent", "asked-declined"): "Asked But Declined",
+    ("absent", "masked"): "Masked",
+    ("absent", "error"): "Error",
+    ("absent", "unknown"): "Unknown",
+    ("null", "UNK"): "Unknown",
+    ("null", "MSK"): "masked",
+    ("sct", "261665006"): "Unknown",
+}
+
+# Routes and dose forms by code, for senders who give no display. Seen, each with its name, in the stored real data
+# (epSOS and EDQM codes of the IPS connectathon and the ISiK examples, SNOMED CT codes of ISiK, NHS, AU Core, MII).
+ROUTE_CODES = {
+    ("oral", "sct"): "26643006 260548002 394899003 385057009 385055001 421026006 420692007 387048002",
+    ("iv", "sct"): "47625008 255560000",
+    ("im", "sct"): "78421000 255559005",
+    ("sc", "sct"): "34206005 263887005",
+    ("parenteral", "sct"): "385219001 385221006 421637006",
+    ("topical", "sct"): "6064005 448598008 359540000 385101003",
+    ("ophthalmic", "sct"): "54485002 75359005",
+    ("inhaled", "sct"): "447694001 18679011000001101",
+    ("nasal", "sct"): "385157007",
+    ("vaginal", "sct"): "16857009",
+    ("oral", "edqm"): "20053000 10219000 10221000 10210000",
+    ("iv", "edqm"): "20045000",
+    ("im", "edqm"): "20035000",
+    ("sc", "edqm"): "20066000",
+    ("nasal", "edqm"): "20049000",
+    ("parenteral", "edqm"): "11210000 11201000 50021000 50043000",
+}
+
 VACCINES = [  # product of the rules <- words of the standard name or of the brand
     ("yellow-fever-vaccine", r"yellow fever|stamaril|yf-vax"),
     ("zoster-live-vaccine", r"zoster.*live|live.*zoster|zostavax"),

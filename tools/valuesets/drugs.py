@@ -11,6 +11,7 @@ from valuesets.tables import SYSTEMS, Row, Tables
 
 PRODUCTS = frozenset(name for name, _ in VACCINES)
 OTHER_LIVE = "other-live-vaccine"
+STRENGTH = re.compile(r"(?<![\w.,])\d+(?:\.\d+)? (?:MCG|MG|G)(?:/ML)?(?![\w/])")
 
 
 @cache
@@ -47,8 +48,8 @@ def ingredient_of(concept: str, display: str, names: dict[str, str], code: str =
 
 
 def drug_row(ingredient: str, system: str, code: str, **more: str) -> Row:
-    return {"ingredient": ingredient, "system": system, "code": code, "route": "", "match": "", "use": "",
-            "preferred": "", "display": "", **more}  # fmt: skip
+    return {"ingredient": ingredient, "system": system, "code": code, "route": "", "strength": "", "match": "",
+            "use": "", "preferred": "", "display": "", **more}  # fmt: skip
 
 
 def drug_rows(tables: Tables) -> list[Row]:
@@ -82,11 +83,21 @@ def named_row(tables: Tables, concept: str, system: str, code: str, display: str
 
 def rxnorm_rows(tables: Tables) -> list[Row]:
     rows = [row for row in tables.rxnorm if row["concept_id"]]
-    routes = [ROUTES.get(row["route_class"], row["route_class"]) for row in rows]
     return [
-        named_row(tables, row["concept_id"], "rx", row["rxcui"], row["name"], route=route)
-        for row, route in zip(rows, routes, strict=True)
-    ]
+        named_row(
+            tables, row["concept_id"], "rx", row["rxcui"], row["name"],
+            route=ROUTES.get(row["route_class"], row["route_class"]), strength=strength_of(row),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def strength_of(row: Row) -> str:
+    """The strength in the name of a product of one ingredient (`60 MG`, `10 MG/ML`); "" if there is not exactly one."""
+    if row["tty"] not in ("SCD", "SBD") or row["multi_ingredient"] != "N":
+        return ""
+    found = STRENGTH.findall(row["name"])
+    return found[0] if len(found) == 1 else ""
 
 
 def table_rows(tables: Tables) -> list[Row]:
