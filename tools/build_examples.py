@@ -29,6 +29,7 @@ from engine.terminology.load import load_terminology  # noqa: E402
 
 ROOT = HERE.parent
 FOLDER = ROOT / "fhir_examples"
+MADE = ("patients", "bulk", "hooks")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -53,9 +54,9 @@ def pretty(value: object) -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    stale = [(path, data) for path, data in built() if not path.is_file() or path.read_bytes() != data]
-    made = {path for path, _ in built()}
-    extra = [path for folder in ("patients", "bulk", "hooks") for path in (FOLDER / folder).glob("*") if path not in made]
+    made = dict(built())
+    stale = [(path, data) for path, data in made.items() if not path.is_file() or path.read_bytes() != data]
+    extra = [path for folder in MADE for path in sorted((FOLDER / folder).glob("*")) if path not in made]
     if "--check" in arguments:
         for path in [*(path for path, _ in stale), *extra]:
             print(f"not current: {path.relative_to(ROOT)}; run python tools/build_examples.py")

@@ -15,7 +15,7 @@ from engine.model.record import Medication, Record
 
 
 class Tables(msgspec.Struct, frozen=True):
-    """Constants of a ruleset that kinds read by fixed names (fact-kinds: tables of the ruleset, not code)."""
+    """Constants of a ruleset that kinds read by fixed names."""
 
     concepts: Mapping[str, Concept] = {}                        # concept -> how one result of it is read
     classes: Mapping[str, frozenset[str]] = {}                  # class -> members (drug classes, topical-route ...)

@@ -1,4 +1,4 @@
-"""Compact facts of results and diagnoses as FHIR resources in their primary encoding (vectors/representation.md)."""
+"""Compact facts of results and diagnoses as FHIR resources in their primary encoding (docs/clinical)."""
 
 from __future__ import annotations
 

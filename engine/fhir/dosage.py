@@ -1,7 +1,7 @@
 """The dose of an order out of its Dosage elements (FHIR R4, R5, and the STU3 form without doseAndRate).
 
 single = the largest single dose; daily = the sum over the dosages of one day, at most the stated maximum per period;
-course = the total over the stated length or number of doses (clinical.md 1.8, vectors/representation.md `dose`).
+course = the total over the stated length or number of doses (clinical specification 1.8).
 Of a range the upper end counts: the most that the order allows. Whatever is not certain is None, never a guess.
 """
 

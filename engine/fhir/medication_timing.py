@@ -15,7 +15,7 @@ import msgspec
 
 from engine.fhir.medication_amount import UnitReader, positive, unit_of
 
-_MONTH = Fraction("30.4375")  # days, clinical.md section 1
+_MONTH = Fraction("30.4375")  # days, clinical specification section 1
 _DAYS = {
     "s": Fraction(1, 86400), "min": Fraction(1, 1440), "h": Fraction(1, 24), "d": Fraction(1), "wk": Fraction(7),
     "mo": _MONTH, "a": 12 * _MONTH,

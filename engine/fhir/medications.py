@@ -1,7 +1,7 @@
 """Orders, statements, supplies, vaccinations and plasma exchanges as `Medication`, one per active ingredient.
 
-Rules: vectors/representation.md (medication rows), clinical.md 1.2 and 1.8. Status is read first; what was never given
-or is forbidden gives nothing. R4 and R5 forms are read alike. Nothing here raises on odd input.
+Rules: clinical specification 1.2 and 1.8. Status is read first; what was never given or is forbidden gives nothing. R4
+and R5 forms are read alike. Nothing here raises on odd input.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Observations as results. Source: vectors/representation.md, clinical specification 1.2 and 1.3."""
+"""Observations as results. Source: clinical specification 1.2 and 1.3, docs/clinical/representation.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.fhir.context import Context
 from engine.fhir.elements import Json, codings, items, objects, words
 from engine.fhir.quantities import limits
 from engine.fhir.statuses import PRELIMINARY, USED, observation_status
-from engine.fhir.values import AFFIRMED, DENIED, NONE, WITHHELD, Value, read_flag, read_value
+from engine.fhir.values import AFFIRMED, DENIED, NONE, WITHHELD, Value, read_flag, read_value, says_not_done
 from engine.model.record import Result
 from engine.terminology.content import Meaning
 
@@ -64,7 +64,7 @@ def _results(
     holder: Json, meanings: tuple[Meaning, ...], shared: Result, parts: Parts, context: Context
 ) -> Iterator[Result]:
     value = read_value(holder, context)
-    if value is WITHHELD:
+    if value is WITHHELD or (value is NONE and any(says_not_done(note, context) for note in _notes(holder))):
         return
     flag = read_flag(holder["interpretation"], context) if "interpretation" in holder else ""
     ranges = holder.get("referenceRange")
@@ -87,6 +87,12 @@ def _results(
                 parts=parts.parts,
                 done_only=nothing,
             )
+
+
+def _notes(resource: Json) -> Iterator[object]:
+    """What is said of a result that has no value (STU3: comment)."""
+    yield from (resource.get("comment"), resource.get("interpretation"))
+    yield from (note.get("text") for note in objects(resource.get("note")))
 
 
 def _says_nothing(value: Value) -> bool:

@@ -8,11 +8,13 @@ from engine.fhir.context import Context
 from engine.fhir.elements import codings, items
 from engine.fhir.observations import answer_for
 from engine.fhir.statuses import PRELIMINARY, USED, observation_status
+from engine.fhir.values import says_not_done
 from engine.model.record import Result
 
 
 def read_report(context: Context) -> Iterator[Result]:
-    """One result for each concept and each different coded conclusion; without one, only that it was done."""
+    """One result for each concept and each different coded conclusion; without one, only that it was done, unless the
+    conclusion says, in a code or in words, that it was not."""
     resource = context.entry.resource
     status = observation_status(resource, context.note)
     if status not in (USED, PRELIMINARY):
@@ -22,6 +24,8 @@ def read_report(context: Context) -> Iterator[Result]:
         return
     conclusions = items(resource.get("conclusionCode"))
     answers = dict.fromkeys(answer for one in conclusions if (answer := context.lookup.answer(codings(one))))
+    if not answers and any(says_not_done(one, context) for one in (*conclusions, resource.get("conclusion"))):
+        return
     current = context.in_current_encounter(resource)
     for meaning in context.entry.known.meanings:
         if meaning.suspected:

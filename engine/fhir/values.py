@@ -9,7 +9,7 @@ import msgspec
 
 from engine.fhir.context import Context
 from engine.fhir.dates import resolve_day
-from engine.fhir.elements import Json, codings, flag, items, text, words
+from engine.fhir.elements import Json, codings, flag, items, obj, text, words
 from engine.fhir.quantities import read_quantity, read_text
 from engine.model.record import Quantity
 
@@ -83,28 +83,37 @@ def answer_in(said: str, context: Context) -> str:
     return "" if "?" in said else context.terminology.answer_of_text(said)
 
 
+def says_not_done(concept: object, context: Context) -> bool:
+    """Whether a coded value or a text says that there is no result: not performed, cancelled, unknown."""
+    found = context.lookup.code
+    if not isinstance(concept, str) and found(NOT_DONE, codings(concept)):
+        return True
+    return any(found(NOT_DONE, (("", said),)) for said in words(concept))
+
+
 # ---------------------------------------------------------------- value[x]
 
 
 def _quantity(value: object, context: Context) -> Value:
+    written = obj(value).get("value")
+    if isinstance(written, str) and says_not_done(written, context):
+        return WITHHELD
     return Value(quantity=read_quantity(value, context.terminology, context.note))
 
 
 def _coded(value: object, context: Context) -> Value:
+    if says_not_done(value, context):
+        return WITHHELD
     coded = codings(value)
     answer = context.lookup.answer(coded)
     if answer:
         return Value(answer=answer)
-    if context.lookup.code(NOT_DONE, coded):
-        return WITHHELD
     if len(coded) > 1 and any(context.lookup.answer((one,)) for one in coded):
         context.note("contradicting-value", "has a coded value that contradicts itself; it was not used")
         return UNREADABLE
     for said in words(value):
         if answer := answer_in(said, context):
             return Value(answer=answer)
-        if context.lookup.code(NOT_DONE, (("", said),)):
-            return WITHHELD
     return _unusable(value, context)
 
 
@@ -112,7 +121,7 @@ def _string(value: object, context: Context) -> Value:
     said = text(value)
     if answer := answer_in(said, context):
         return Value(answer=answer)
-    if context.terminology.code(NOT_DONE, (("", said),)):
+    if says_not_done(said, context):
         return WITHHELD
     quantity = read_text(said, context.terminology)
     return Value(quantity=quantity) if quantity else _unusable(value, context)

@@ -31,8 +31,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One usable-by-status datum of a concept: from an Observation, a DiagnosticReport, a Procedure, an
     AllergyIntolerance, or a Condition that carries a finding (all are read the same way).
 
-    Resources that clinical.md 1.2 does not use (cancelled, entered-in-error, dataAbsentReason, after `as_of` ...)
-    never become a Result.
+    Resources that clinical specification 1.2 does not use (cancelled, entered-in-error, dataAbsentReason, after `as_of`
+    ...) never become a Result.
     """
 
     concept: str
@@ -65,7 +65,7 @@ Certainty = Literal["confirmed", "suspected", "refuted"]
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """One Condition of a diagnosis concept (clinical.md 1.7); entered-in-error never becomes one."""
+    """One Condition of a diagnosis concept (clinical specification 1.7); entered-in-error never becomes one."""
 
     concept: str
     reference: str
@@ -81,7 +81,7 @@ MedicationStatus = Literal["active", "on-hold", "draft", "completed", "stopped"]
 
 
 class Medication(msgspec.Struct, frozen=True, kw_only=True):
-    """One active ingredient of one order, statement, supply, vaccination or plasma exchange (clinical.md 1.8).
+    """One active ingredient of an order, statement, supply, vaccination or plasma exchange (clinical specification 1.8).
 
     Never built from doNotPerform, cancelled, entered-in-error, not-taken ..., nor for a minor ingredient.
     """

@@ -40,5 +40,6 @@ def detail_markdown(finding: Finding, rule: RuleInfo, title: Titles = str) -> st
 
 def detail_text(finding: Finding, rule: RuleInfo, title: Titles = str) -> str:
     """Plain text (DetectedIssue.detail in R4)."""
-    parts = [f"{label}: {'; '.join(plain(line).rstrip('.') for line in lines)}." for label, lines in sections(finding, title)]
-    return "\n".join([plain(finding.summary), *parts, rule_line(rule)])
+    parts = [(label, "; ".join(plain(line).rstrip(".") for line in lines)) for label, lines in sections(finding, title)]
+    said = [f"{label}: {text}." for label, text in parts]
+    return "\n".join([plain(finding.summary), *said, rule_line(rule)])

@@ -13,6 +13,7 @@ from engine.rules.info import RuleInfo
 
 Json = dict[str, Any]
 
+
 def evaluation_json(evaluation: Evaluation, info: Mapping[str, RuleInfo] | None = None) -> bytes:
     """One line of UTF-8 JSON without a line break at its end (see `evaluation_object`)."""
     return msgspec.json.encode(evaluation_object(evaluation, info))

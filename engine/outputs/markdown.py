@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 
 BREAK = "\N{HAIR SPACE}"
-_INLINE = re.compile(r"[\\`*\[\]~|$]|(?<![^\W_])_|_(?![^\W_])")       # `_` inside a word has no meaning
+_INLINE = re.compile(r"[\\`*\[\]~|$]|(?<![^\W_])_|_(?![^\W_])")  # `_` inside a word has no meaning
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_LEADING = re.compile(r"^(?:[#+\-]|\d+(?=[.)]))")                      # heading, list, rule at the start of a line
+_LEADING = re.compile(r"^(?:[#+\-]|\d+(?=[.)]))")  # heading, list, rule at the start of a line
 # Renderers make links of addresses, www names and e-mail by themselves, some even of escaped ones: a thin space breaks
 # them for all. Of bare domains only a few do, and those heed a backslash.
 _ADDRESS = re.compile(r"(?i)(?<=:)(?=//)|(?<=//)(?=\w)|(?<=www)(?=\.)|(?<=@)(?=\S)")

@@ -15,7 +15,10 @@ from engine.rules.info import RuleInfo
 def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str) -> str:
     """The page as text; everything that comes from a record is escaped by the template engine."""
     environment = Environment(
-        loader=PackageLoader("engine.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("engine.outputs"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
     )
     title = titles(info)

@@ -62,9 +62,12 @@ def outcome_line(outcome: Outcome, title: Titles = str, issue: str = "") -> str:
 
     own_first = sorted({**lost, **gained}, key=lambda found: found != issue)
     changes = [
-        f"{name(found)} no longer stands" if found not in gained
-        else f"{name(found)} ({gained[found]}) is found" if found not in lost
-        else f"{name(found)} becomes {gained[found]}" if gained[found] != lost[found]
+        f"{name(found)} no longer stands"
+        if found not in gained
+        else f"{name(found)} ({gained[found]}) is found"
+        if found not in lost
+        else f"{name(found)} becomes {gained[found]}"
+        if gained[found] != lost[found]
         else f"{name(found)} is shown in another way"
         for found in own_first
     ]

@@ -74,12 +74,19 @@ def test_every_vignette_gives_few_cards_the_gravest_first(
         single = [f for f in whole.findings if f.display in ("interruptive", "warning")]
         notes = [f for f in whole.findings if f.display == "information"]
         assert len(shown) == min(len(single), MOST - bool(notes)) + bool(notes)
-        ranks = [min(severities.index(f.severity) for f in single if f.summary == c["summary"]) for c in shown[:len(single)]
-                 if c["indicator"] != "info"]  # fmt: skip
+        ranks = [
+            min(severities.index(f.severity) for f in single if f.summary == c["summary"])
+            for c in shown[: len(single)]
+            if c["indicator"] != "info"
+        ]
         assert ranks == sorted(ranks)
         text = json.dumps(shown)
-        hidden = [f for f in whole.findings if f.display == "batch-only" and not any(
-            f.issue == other.issue for other in whole.findings if other.display != "batch-only")]  # fmt: skip
+        hidden = [
+            f
+            for f in whole.findings
+            if f.display == "batch-only"
+            and not any(f.issue == other.issue for other in whole.findings if other.display != "batch-only")
+        ]
         assert not [f.issue for f in hidden if f"Rule {f.issue} " in text]
 
 
@@ -117,9 +124,12 @@ def test_severity_decides_the_order_and_display_the_indicator() -> None:
     shown = cards(*found)
 
     assert [card["summary"] for card in shown] == [
-        "The high-critical glows.", "The high-warning glows.", "The moderate-critical glows.", "The low-warning glows.",
+        "The high-critical glows.",
+        "The high-warning glows.",
+        "The moderate-critical glows.",
+        "The low-warning glows.",
         "The note glows.",
-    ]  # fmt: skip
+    ]
     assert [card["indicator"] for card in shown] == ["critical", "warning", "critical", "warning", "info"]
 
 
@@ -149,12 +159,22 @@ def test_a_card_says_why_what_is_missing_and_what_would_change() -> None:
     [card] = cards(finding(missing=(missing(),)))
 
     assert card["detail"].splitlines() == [
-        "**Because**", "", "- glow 4 lx on 2026-02-01 (Observation/glow)", "",
-        "**Not known**", "", "- the hum (nothing recorded): if present, this becomes high", "",
-        "**Consider**", "", "- Look again.", "",
+        "**Because**",
+        "",
+        "- glow 4 lx on 2026-02-01 (Observation/glow)",
+        "",
+        "**Not known**",
+        "",
+        "- the hum (nothing recorded): if present, this becomes high",
+        "",
+        "**Consider**",
+        "",
+        "- Look again.",
+        "",
         "Rule lantern 0.2.0 (draft). Supports clinical judgement and does not replace it; the rules await clinical sign-off.",
-        "", "As of 2026-03-01.",
-    ]  # fmt: skip
+        "",
+        "As of 2026-03-01.",
+    ]
 
 
 def test_a_long_list_of_what_is_missing_is_cut() -> None:
@@ -184,10 +204,13 @@ def test_an_order_that_is_suggested_is_a_draft_for_this_patient() -> None:
     [action] = card["suggestions"][0]["actions"]
     assert action["type"] == "create"
     assert action["resource"] == {
-        "resourceType": "ServiceRequest", "status": "draft", "intent": "proposal",
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": "proposal",
         "code": {"text": "Scan of the lantern", "coding": [{"system": "http://example.org/orders", "code": "scan"}]},
-        "subject": {"reference": "Patient/p"}, "note": [{"text": "Proposed by Endplate rule lantern 0.2.0"}],
-    }  # fmt: skip
+        "subject": {"reference": "Patient/p"},
+        "note": [{"text": "Proposed by Endplate rule lantern 0.2.0"}],
+    }
 
 
 def test_links_and_the_page_of_the_rule_need_an_address() -> None:

@@ -21,7 +21,18 @@ from engine.outputs.wording import missing_line, outcome_line
 from engine.rules.info import RuleInfo
 
 INFO = {"lantern": rule(), "other": rule("other")}
-FINDING_KEYS = {"issue", "severity", "display", "rule", "version", "hash", "summary", "because", "held_back_by", "missing"}
+FINDING_KEYS = {
+    "issue",
+    "severity",
+    "display",
+    "rule",
+    "version",
+    "hash",
+    "summary",
+    "because",
+    "held_back_by",
+    "missing",
+}
 
 
 # -- JSON
@@ -34,8 +45,10 @@ def test_the_json_form_holds_the_whole_evaluation() -> None:
     }
     whole = evaluation(
         finding(missing=(missing(with_answers={"present": {"buzz": "absent"}}),)),
-        facts=facts, conclusions={"lantern": "present", "light": "dim"}, problems=(Problem("not-json", "f: line 2", "is no JSON"),),
-    )  # fmt: skip
+        facts=facts,
+        conclusions={"lantern": "present", "light": "dim"},
+        problems=(Problem("not-json", "f: line 2", "is no JSON"),),
+    )
 
     said = json.loads(evaluation_json(whole, INFO))
 
@@ -45,14 +58,24 @@ def test_the_json_form_holds_the_whole_evaluation() -> None:
     [found] = said["findings"]
     assert found.keys() >= FINDING_KEYS
     assert found["because"] == [
-        {"fact": "glow", "value": "bright", "shown": "glow 4 lx on 2026-02-01",
-         "evidence": [{"reference": "Observation/glow", "said": "4 lx", "date": "2026-02-01"}]}
-    ]  # fmt: skip
+        {
+            "fact": "glow",
+            "value": "bright",
+            "shown": "glow 4 lx on 2026-02-01",
+            "evidence": [{"reference": "Observation/glow", "said": "4 lx", "date": "2026-02-01"}],
+        }
+    ]
     assert found["held_back_by"] == []
     assert found["missing"] == [
-        {"fact": "hum", "reason": "nothing recorded", "ask_for": "the hum", "would_change": {
-            "present": {"gained": ["lantern high"], "lost": ["lantern low"], "with": {"buzz": "absent"}}}}
-    ]  # fmt: skip
+        {
+            "fact": "hum",
+            "reason": "nothing recorded",
+            "ask_for": "the hum",
+            "would_change": {
+                "present": {"gained": ["lantern high"], "lost": ["lantern low"], "with": {"buzz": "absent"}}
+            },
+        }
+    ]
     assert said["facts"] == {
         "glow": {"value": "bright", "reason": None, "evidence": found["because"][0]["evidence"]},
         "hum": {"value": "unknown", "reason": "out of date", "evidence": []},
@@ -106,9 +129,10 @@ def test_the_text_form_reads_from_finding_to_resource() -> None:
 def test_the_text_form_says_that_nothing_was_found_what_was_held_back_and_what_could_not_be_used() -> None:
     held = (HeldBack("gate mute closed-world"),)
     whole = evaluation(
-        held_back=(finding("lantern", held_back_by=held), finding("other", held_back_by=held)), complete=True,
+        held_back=(finding("lantern", held_back_by=held), finding("other", held_back_by=held)),
+        complete=True,
         problems=tuple(Problem("not-json", f"line {n}", "is no JSON") for n in range(12)),
-    )  # fmt: skip
+    )
 
     text = evaluation_text(whole, INFO)
 
@@ -140,7 +164,10 @@ def test_no_control_character_reaches_the_terminal_or_breaks_the_json(said: list
         (Outcome(gained=("lantern high",), lost=("lantern low",)), "this becomes high"),
         (Outcome(gained=("lantern low",), lost=("lantern low",)), "this is shown in another way"),
         (Outcome(gained=("other high",)), "“The other rule” (high) is found"),
-        (Outcome(gained=("other high",), lost=("lantern low",)), "this no longer stands, “The other rule” (high) is found"),
+        (
+            Outcome(gained=("other high",), lost=("lantern low",)),
+            "this no longer stands, “The other rule” (high) is found",
+        ),
     ],
 )
 def test_an_outcome_is_told_from_the_finding_at_hand(outcome: Outcome, said: str) -> None:
@@ -150,7 +177,10 @@ def test_an_outcome_is_told_from_the_finding_at_hand(outcome: Outcome, said: str
 def test_an_answer_that_needs_others_names_them() -> None:
     needs = missing(with_answers={"present": {"buzz": "absent"}})
 
-    assert missing_line(needs) == "the hum (nothing recorded): if present together with buzz absent, “lantern” becomes high"
+    assert (
+        missing_line(needs)
+        == "the hum (nothing recorded): if present together with buzz absent, “lantern” becomes high"
+    )
 
 
 def test_what_was_only_listed_says_no_change() -> None:

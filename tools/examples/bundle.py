@@ -6,13 +6,12 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from examples.r5 import as_r5
-from examples.story import Story
-from examples.world import HL7, Json, World, hl7, number
-
 from engine.fhir.compose import compose_fact
 from engine.fhir.compose_parts import coded, preferred
 from engine.terminology.terminology import Terminology
+from examples.r5 import as_r5
+from examples.story import Story
+from examples.world import HL7, Json, World, hl7, number
 
 BASE = "https://example.org/fhir/"
 ACT = HL7 + "v3-ActCode"
@@ -42,7 +41,7 @@ class _Builder:
         self.people: dict[str, None] = {}
         self.places: dict[str, None] = {}
         self.counts: dict[str, int] = {}
-        self.encounter: Json | None = None
+        self.encounter: Json = {}
         self.day = story.now
         self.who = "gp"
 
@@ -93,9 +92,13 @@ class _Builder:
         return patient
 
     def _team(self) -> None:
-        members = [{"role": [{"text": self.world.data["people"][role]["role"]}], "member": self._person(role)}
-                   for role in self.story.team]  # fmt: skip
-        self._add({"resourceType": "CareTeam", "status": "active", "subject": self.subject, "participant": members}, "team")
+        self._add({
+            "resourceType": "CareTeam", "status": "active", "subject": self.subject,
+            "participant": [
+                {"role": [{"text": self.world.data["people"][role]["role"]}], "member": self._person(role)}
+                for role in self.story.team
+            ],
+        }, "team")  # fmt: skip
 
     def _relative(self, item: Mapping[str, Any]) -> None:
         self._add({
@@ -143,7 +146,7 @@ class _Builder:
         samples = [self._fact(fact) for fact in visit.get("facts") or ()]
         if visit.get("routine"):
             samples += self._routine()
-        self._reports(visit, [sample for sample in samples if sample])
+        self._reports(visit, [one for one in samples if one["resourceType"] == "Observation"])
         for text in visit.get("refer") or ():
             self._add(self._own({
                 "resourceType": "ServiceRequest", "status": "active", "intent": "order", "code": {"text": text},
@@ -167,7 +170,6 @@ class _Builder:
 
     def _own(self, resource: Json) -> Json:
         """A resource of this visit."""
-        assert self.encounter is not None
         return resource | {"subject": self.subject, "encounter": {"reference": f"Encounter/{self.encounter['id']}"}}
 
     def _vital(self, name: str, value: Any) -> None:
@@ -202,23 +204,20 @@ class _Builder:
                 self._add(sample, concept)
             else:
                 sample = self._fact({"c": concept, "v": value, **{k: item[k] for k in ("u", "ref_low", "ref_high")}})
-                assert sample is not None
             made.append(sample)
         return made
 
     def _reports(self, visit: Mapping[str, Any], made: list[Json]) -> None:
         """A laboratory report over the samples of the visit, and what the visit says of a study."""
-        by_laboratory: dict[str, list[Json]] = {}
+        by_performer: dict[str, list[Json]] = {}
         for one in made:
-            if one["resourceType"] == "Observation" and one["performer"][0]["reference"].startswith("Organization/"):
-                by_laboratory.setdefault(one["performer"][0]["reference"], []).append(one)
-        for laboratory, samples in by_laboratory.items():
-            if len(samples) >= MANY:
-                self._report("Laboratory report", samples, {"reference": laboratory})
+            by_performer.setdefault(one["performer"][0]["reference"], []).append(one)
+        for performer, results in by_performer.items():
+            if performer.startswith("Organization/") and len(results) >= MANY:
+                self._report("Laboratory report", results, {"reference": performer})
         if "report" in visit:
-            studies = [one for one in made if one["resourceType"] == "Observation" and one not in
-                       [s for samples in by_laboratory.values() for s in samples]]  # fmt: skip
-            self._report(visit["report"]["title"], studies, self._person(self.who), visit["report"]["says"])
+            who = self._person(self.who)
+            self._report(visit["report"]["title"], by_performer[who["reference"]], who, visit["report"]["says"])
 
     def _report(self, title: str, results: Iterable[Json], performer: Json, says: str = "") -> None:
         report = self._own({
@@ -230,15 +229,16 @@ class _Builder:
 
     def _letter(self, text: str) -> None:
         data = base64.b64encode(" ".join(text.split()).encode()).decode()
+        page = {"contentType": "text/plain", "language": "en", "data": data, "title": "Letter"}
         self._add({
             "resourceType": "DocumentReference", "status": "current", "type": {"text": "Clinical letter"},
             "subject": self.subject, "date": f"{self.day}T16:00:00Z", "author": [self._person(self.who)],
-            "content": [{"attachment": {"contentType": "text/plain", "language": "en", "data": data, "title": "Letter"}}],
+            "content": [{"attachment": page}],
         }, "letter")  # fmt: skip
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
-    def _fact(self, fact: Mapping[str, Any]) -> Json | None:
+    def _fact(self, fact: Mapping[str, Any]) -> Json:
         """The resource of a compact fact, dated and signed by the visit."""
         fact = {"r": "Observation", **fact}
         kind, concept = fact["r"], str(fact["c"])
@@ -264,7 +264,7 @@ class _Builder:
             resource["requester"] = self._person(str(signed))
         resource |= changes
         self._add(resource, str(named or concept))
-        return resource if kind == "Observation" else None
+        return resource
 
     def _sample(self, resource: Json, concept: str, laboratory: str = "laboratory", signed: str = "") -> Json:
         in_laboratory = self.world.is_laboratory(concept)

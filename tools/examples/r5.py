@@ -6,7 +6,10 @@ from typing import Any
 
 Json = dict[str, Any]
 
-_STATUS = {"Encounter": {"finished": "completed"}, "MedicationStatement": {"active": "recorded", "completed": "recorded"}}
+_STATUS = {
+    "Encounter": {"finished": "completed"},
+    "MedicationStatement": {"active": "recorded", "completed": "recorded"},
+}
 
 
 def as_r5(resource: Json) -> Json:

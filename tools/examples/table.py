@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from examples.story import Story
 
+HEAD = "| file | story | findings | what Endplate says, and why the example is there | seed |"
 BEGIN, END = "<!-- table: made by tools/build_examples.py -->", "<!-- end of table -->"
 
 
@@ -18,7 +19,7 @@ def readme(page: str, stories: Iterable[Story]) -> str:
 
 def table(stories: Iterable[Story]) -> str:
     """File, story, findings, what they say and why the example is there, seed."""
-    rows = ["| file | story | findings | what Endplate says, and why the example is there | seed |", "|---|---|---|---|---|"]
+    rows = [HEAD, "|---|---|---|---|---|"]
     for story in stories:
         name = f"[{story.id}](patients/{story.id}.json)" + (" (R5)" if story.fhir == "R5" else "")
         found = ", ".join(f"`{one.issue}` {one.severity}" for one in story.expect) or "none"
