@@ -110,6 +110,7 @@ def finding(issue: Issue, source: Source) -> Finding | None:
         summary=summary(issue, case, facts, source),
         case=index,
         advice=case.advice or rule.advice,
+        suggest=case.suggest,
         because=because,
         adjusted_by=standing.adjustments,
         held_back_by=held_back(issue, source),

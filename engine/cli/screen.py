@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from engine.outputs.detected_issue import issue_bundle
 from engine.outputs.report import report
 from engine.outputs.settings import BASE
 from engine.outputs.tables import findings_table
+
+PLAIN_WIDTH = 150                      # of the table where there is no terminal to ask
 
 
 def run(
@@ -40,7 +43,7 @@ def run(
             bundle = issue_bundle(evaluation, ready.ruleset.info, base=BASE)
             for entry in bundle.get("entry", ()):
                 lines.write(msgspec.json.encode(entry["resource"]) + b"\n")
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     console.print(findings_table(evaluations))
     found = sum(bool(evaluation.findings) for evaluation in evaluations)
     console.print(f"{len(evaluations)} patients, {found} with findings; backend {ready.backend.name}")

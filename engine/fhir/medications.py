@@ -41,6 +41,7 @@ _STATUS: Mapping[str, Mapping[str, MedicationStatus]] = {
 # R5 MedicationStatement.adherence, whose codes begin like this; anything else (not-taking, unknown) is not used
 _ADHERENCE: Mapping[str, MedicationStatus] = {"taking": "active", "on-hold": "on-hold", "stopped": "stopped"}
 _NOT_GIVEN = ("doNotPerform", "notGiven", "notDone", "wasNotGiven", "wasNotTaken")
+_PROPOSED = frozenset({"proposal", "plan", "option"})
 _PARENTERAL = frozenset({"iv", "im", "sc", "parenteral"})
 # statuses of FHIR that are not used; any other word is odd
 _UNUSED = frozenset({
@@ -65,12 +66,17 @@ def read_medications(
 ) -> tuple[Medication, ...]:
     """The medications of one resource; () for a status that is not used, a prohibition, or no drug of the rules.
 
+    A MedicationRequest whose intent is proposal, plan or option is no order that anybody acts on and gives nothing
+    either, unless it is a draft, or a report of what is taken (vendors write self-reported medication as a plan).
+
     `resolve` finds a Medication or a Condition by its Reference element; contained ones are found here. `problems` gets
     `drug-by-name` (no code is known: the name decided) and `dangling-reference` (the Medication is not there).
     """
     kind = text(resource.get("resourceType"))
     status = _status(resource, kind, as_of)
     if status is None or any(flag(resource.get(key)) for key in _NOT_GIVEN):
+        return ()
+    if kind == "MedicationRequest" and status != "draft" and _is_only_proposed(resource):
         return ()
     product = _product(resource, kind, terminology, resolve)
     if product.dangling:
@@ -139,6 +145,11 @@ def _status(resource: Json, kind: str, as_of: date) -> MedicationStatus | Litera
     if known is None:
         return None
     return known.get(said[0]) or (None if said[0] in _UNUSED or not said[0] else _ODD) if len(said) == 1 else _ODD
+
+
+def _is_only_proposed(resource: Json) -> bool:
+    reported = flag(resource.get("reportedBoolean")) or flag(resource.get("reported"))
+    return bool(_PROPOSED & code_words(resource.get("intent"))) and not (reported or resource.get("reportedReference"))
 
 
 def _product(resource: Json, kind: str, terminology: Terminology, resolve: Resolve) -> Product:

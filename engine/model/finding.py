@@ -67,6 +67,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     case: int                              # index of the true case
     advice: tuple[str, ...] = ()
+    suggest: tuple[str, ...] = ()          # names of the orders that the true case suggests
     because: tuple[Because, ...] = ()
     adjusted_by: tuple[str, ...] = ()
     held_back_by: tuple[HeldBack, ...] = ()

@@ -12,14 +12,15 @@ from engine.model.finding import Because, Evaluation, Finding, HeldBack, Missing
 from engine.rules.info import RuleInfo
 
 Json = dict[str, Any]
+_NO_INFO: Mapping[str, RuleInfo] = {}
 
 
-def evaluation_json(evaluation: Evaluation, info: Mapping[str, RuleInfo] | None = None) -> bytes:
+def evaluation_json(evaluation: Evaluation, info: Mapping[str, RuleInfo] = _NO_INFO) -> bytes:
     """One line of UTF-8 JSON without a line break at its end (see `evaluation_object`)."""
     return msgspec.json.encode(evaluation_object(evaluation, info))
 
 
-def evaluation_object(evaluation: Evaluation, info: Mapping[str, RuleInfo] | None = None) -> Json:
+def evaluation_object(evaluation: Evaluation, info: Mapping[str, RuleInfo] = _NO_INFO) -> Json:
     """The evaluation as a plain dictionary.
 
     `findings` stand; `held_back` are those whose case is true and that something silences (`held_back_by`). `facts` are
@@ -30,7 +31,7 @@ def evaluation_object(evaluation: Evaluation, info: Mapping[str, RuleInfo] | Non
     derived: dict[str, Json] = {
         name: {"value": value, "reason": None, "evidence": []}
         for name, value in sorted(evaluation.conclusions.items())
-        if not _is_issue(name, info or {})
+        if name not in info or info[name].kind != "issue"
     }
     return {
         "patient": evaluation.patient,
@@ -46,11 +47,6 @@ def evaluation_object(evaluation: Evaluation, info: Mapping[str, RuleInfo] | Non
         "disagreements": list(evaluation.disagreements),
         "notes": list(evaluation.notes),
     }
-
-
-def _is_issue(name: str, info: Mapping[str, RuleInfo]) -> bool:
-    """A file that defines an issue has its name; further names in it are derived facts."""
-    return name in info and info[name].kind == "issue" and info[name].id == name
 
 
 def _finding(finding: Finding) -> Json:

@@ -13,14 +13,14 @@ from engine.rules.info import RuleInfo, Suggestion
 def suggestions(
     finding: Finding, evaluation: Evaluation, rule: RuleInfo, *, instance: str = "", removable: bool = False
 ) -> list[dict[str, Any]]:
-    """One suggestion for each order that the rule names.
+    """One suggestion for each order that the case of the finding names.
 
     Removing the order at hand is offered only if it is a draft (`removable`): an EHR deletes what an action names.
     """
     return [
         _suggestion(offer, finding, evaluation, instance)
         for offer in rule.suggestions
-        if not offer.replaces or removable
+        if offer.name in finding.suggest and (removable or not offer.replaces)
     ]
 
 

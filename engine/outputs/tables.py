@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
@@ -15,19 +16,19 @@ STYLE = {"high": "bold red", "moderate": "yellow", "low": "cyan"}
 
 def findings_table(evaluations: Iterable[Evaluation]) -> Table:
     """A table of every finding; patients without one have a row that says so."""
-    table = Table(show_lines=False, pad_edge=False, expand=True)
-    table.add_column("patient", no_wrap=True, overflow="ellipsis", ratio=2)
-    table.add_column("issue", overflow="fold", ratio=3)
-    table.add_column("severity", no_wrap=True, width=8)
+    table = Table(box=SIMPLE, pad_edge=False, expand=True)
+    table.add_column("patient", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("issue", overflow="fold", min_width=39)
     table.add_column("why", overflow="fold", ratio=6)
-    table.add_column("missing", overflow="fold", ratio=3)
+    table.add_column("missing", overflow="fold", ratio=5)
     for evaluation in evaluations:
         patient = Text(plain(evaluation.patient.removeprefix("Patient/")))
         if not evaluation.findings:
-            table.add_row(patient, Text("no findings", style="dim"), "", "", "")
+            table.add_row(patient, "", Text("no findings", style="dim"), "", "")
         for finding in evaluation.findings:
             severity = Text(finding.severity, style=STYLE[finding.severity])
-            table.add_row(patient, Text(finding.issue), severity, Text(why(finding)), Text(lacking(finding)))
+            table.add_row(patient, severity, Text(finding.issue), Text(why(finding)), Text(lacking(finding)))
     return table
 
 

@@ -43,7 +43,9 @@ class Clauses:
             self._rule(rule)
 
     def variant(self, program: Program, changed: Collection[str]) -> Clauses:
-        """Another program over the same base facts: the rules of `changed`, and all that read them, are said anew."""
+        """Another program over the same base facts: the rules of `changed`, and all that read them, are said anew.
+
+        Its clauses are only those that come on top of these, and no clause may be added here any more."""
         other = object.__new__(Clauses)
         other.clauses, other.members = [], self.members
         other.program, other.rules = program, (*program.patient, *program.order)
@@ -162,6 +164,10 @@ class Clauses:
         found = [name for name, members in classes.items() if not members.isdisjoint(values)]
         assert all(classes[name] <= set(values) for name in found), f"{fact} is asked for half a class"  # noqa: S101
         return found
+
+    def free(self) -> int:
+        """A variable that nothing ties."""
+        return self._new()
 
     def _new(self) -> int:
         self._count += 1

@@ -250,5 +250,13 @@ def test_regions_are_shared_or_lie_rostral_to_each_other(
     assert relation(upper, lower) == expected
 
 
+def test_a_relation_holds_since_the_last_of_the_signs_on_which_it_rests() -> None:
+    computed = facts(record(up(5, "arm"), down(3, "arm", "thin")), [UP, CLINICAL, RELATION])
+    assert computed["regions.shared"].since == ago(3)
+    assert computed["regions.shared"].shown == "regions.shared arm (2025-05-29)"
+    computed = facts(record(up(None, "arm"), down(3, "arm", "thin")), [UP, CLINICAL, RELATION])
+    assert computed["regions.shared"].since is None
+
+
 def test_a_sign_that_was_denied_later_still_relates() -> None:
     assert relation(["arm"], ["arm"], up(0, "arm", "absent")) == {"shared": "one"}

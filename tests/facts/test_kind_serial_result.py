@@ -105,6 +105,9 @@ def test_an_operation_explains_a_transient_titre_but_not_a_lost_repetition() -> 
     between, before = result("operation", 30, "present"), result("operation", 61, "present")
     assert said(pos(60), neg(10), between, complete=True).value == "later-negative"
     assert said(pos(60), neg(10), result("operation", None, "present"), complete=True).value == "later-negative"
+    for day in (60, 10):
+        assert said(pos(60), neg(10), result("operation", day, "present"), complete=True).value == "later-negative"
+    assert said(pos(60), neg(10), result("operation", 9, "present"), complete=True).value == "transient"
     assert said(pos(60), neg(10), before, complete=True).value == "transient"
     assert said(pos(60), neg(10), result("operation", 30, "absent"), complete=True).value == "transient"
     assert said(pos(90), pos(60), neg(10), between).value == "later-negative"

@@ -24,6 +24,9 @@ class Fake:
     minor_of_many = frozenset({"salt"})
     codes: Mapping[tuple[str, str], tuple[Drug, ...]] = {
         (RX, "tab60"): (Drug("braceptin", "oral"),),
+        (RX, "strong60"): (Drug("braceptin", "oral", strength="60 MG"),),
+        (RX, "strong12"): (Drug("braceptin", "oral", strength="12 MG/ML"),),
+        (RX, "either"): (Drug("braceptin", "oral", strength="60 MG; 30 MG"),),
         (RX, "in"): (Drug("braceptin"),),
         (ATC, "B01"): (Drug("braceptin", "systemic"),),
         (RX, "salt"): (Drug("salt", "parenteral"),),
@@ -145,6 +148,28 @@ class TestStatus:
     def test_a_prohibition_is_not_an_exposure(self) -> None:
         assert order(doNotPerform=True).all == ()
         assert order(doNotPerform=False).one.ingredient == "braceptin"
+
+    @pytest.mark.parametrize("intent", ["proposal", "plan", "option", "PLAN", {"coding": [{"code": "proposal"}]}])
+    def test_what_is_only_proposed_is_no_exposure(self, intent: object) -> None:
+        for status in ("active", "on-hold", "completed", "stopped", ""):
+            read = order(intent=intent, status=status)
+            assert (read.all, read.problems) == ((), [])
+
+    @pytest.mark.parametrize("intent", ["proposal", "plan", "option"])
+    def test_a_draft_that_is_only_proposed_is_read_and_so_is_a_report_of_what_is_taken(self, intent: str) -> None:
+        assert order(intent=intent, status="draft").one.status == "draft"
+        assert order(intent=intent, reportedBoolean=True).one.status == "active"
+        assert order(intent=intent, reported=True).one.status == "active"
+        assert order(intent=intent, reportedReference={"reference": "Patient/p"}).one.status == "active"
+        assert order(intent=intent, reportedBoolean=False).all == ()
+
+    @pytest.mark.parametrize("intent", ["order", "original-order", "reflex-order", "filler-order", "instance-order",
+                                        "", None, "gladly", 7])
+    def test_any_other_intent_is_an_order(self, intent: object) -> None:
+        assert order(intent=intent).one.status == "active"
+
+    def test_the_intent_of_anything_but_a_request_says_nothing(self) -> None:
+        assert Reading("MedicationStatement", status="active", intent="plan", **TABLET).one.status == "active"
 
     def test_status_stands_before_the_prohibition_and_either_ends_the_reading(self) -> None:
         read = order(status="cancelled", doNotPerform=True, medicationReference={"reference": "Medication/nowhere"})
@@ -498,3 +523,25 @@ def test_a_supply_at_the_end_of_the_calendar_has_no_end() -> None:
     supply = {"value": 3000, "code": "d"}
     read = Reading("MedicationDispense", whenHandedOver="9999-12-31", daysSupply=supply, **TABLET).one
     assert (read.start, read.end) == (date(9999, 12, 31), None)
+
+
+def tablets(code: str, unit: str = "tablet", value: int = 1, display: str = "") -> Medication:
+    twice = {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}
+    dosage = [{"timing": twice, "doseAndRate": [{"doseQuantity": {"value": value, "unit": unit}}]}]
+    return order(medicationCodeableConcept=concept(code, display=display), dosageInstruction=dosage).one
+
+
+class TestStrengthOfTheCode:
+    def test_a_tablet_holds_what_the_product_of_the_code_holds(self) -> None:
+        assert (tablets("strong60").single_mg, tablets("strong60").daily_mg) == (60, 120)
+        assert tablets("strong12", "mL", 5).single_mg == 60
+
+    def test_a_name_that_says_the_same_changes_nothing_and_another_one_leaves_it_open(self) -> None:
+        assert tablets("strong60", display="braceptin 60 MG Oral Tablet").single_mg == 60
+        assert tablets("strong60", display="braceptin 30 mg").single_mg is None
+
+    def test_a_strength_of_the_wrong_form_or_two_strengths_are_none(self) -> None:
+        assert tablets("strong12").single_mg is None
+        assert tablets("strong60", "mL").single_mg is None
+        assert tablets("either").single_mg is None
+        assert tablets("in").single_mg is None

@@ -258,6 +258,12 @@ def test_a_word_of_the_closed_list_is_an_answer_in_any_language() -> None:
     [
         {"valueString": "Test Not Performed mmol/L"},
         {"valueCodeableConcept": {"text": "not performed"}},
+        {"valueCodeableConcept": answer("neg") | {"text": "Not performed"}},
+        {"valueCodeableConcept": {"coding": [{"system": "urn:own", "code": "NOT-PERFORMED"}]}},
+        {"valueQuantity": {"value": "not performed", "unit": "mmol/L"}},
+        {"note": [{"text": "Not performed: the patient had left."}]},
+        {"comment": "not performed"},
+        {"interpretation": [{"text": "not performed"}]},
         {"dataAbsentReason": coded("x")},
         {"dataAbsentReason": {}, "valueBoolean": True},
         {"_valueQuantity": {"extension": []}},
@@ -265,6 +271,11 @@ def test_a_word_of_the_closed_list_is_an_answer_in_any_language() -> None:
 )
 def test_what_was_not_done_is_no_result_and_never_negative(value: dict[str, Any]) -> None:
     assert record(**value).results == {}
+
+
+def test_a_note_beside_a_value_takes_nothing_away() -> None:
+    assert result(valueBoolean=True, note=[{"text": "repeat not performed"}]).answer == "present"
+    assert result(note=[{"text": "performed at the bedside"}, 7, {"text": 7}]).done_only
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,23 @@ def test_a_report_says_what_its_coded_conclusions_say_or_that_it_was_done(
     assert all(r.done_only is (r.answer == "") and r.reference == "DiagnosticReport/r" for r in results)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"conclusion": "Test not performed, the patient had left."},
+        {"conclusionCode": [{"text": "not performed"}]},
+        {"conclusionCode": [{"coding": [{"system": "urn:own", "code": "NOT-PERFORMED"}]}]},
+    ],
+)
+def test_a_report_that_says_that_nothing_was_done_is_no_proof_of_a_study(said: dict[str, Any]) -> None:
+    assert read_one(report(**said)).results == {}
+
+
+def test_what_a_report_says_beside_a_coded_conclusion_takes_nothing_away() -> None:
+    told = read_one(report(conclusionCode=[answer("normal")], conclusion="Contrast not performed."))
+    assert [r.answer for r in told.results["imaging"]] == ["normal"]
+
+
 def test_a_report_counts_by_its_status_and_date() -> None:
     for status in ("registered", "cancelled", "entered-in-error", "unknown", None):
         assert read_one(report(status=status)).results == {}

@@ -14,6 +14,7 @@ from made_up import BASE, OFFER, REMOVE, evaluation, finding, missing, rule
 
 from engine.model.finding import Evaluation
 from engine.outputs.cards import MOST, OVERRIDE_REASONS, cards_response
+from engine.outputs.wording import DISCLAIMER
 from engine.rules.info import RuleInfo
 from engine.views import seen
 
@@ -135,7 +136,7 @@ def test_severity_decides_the_order_and_display_the_indicator() -> None:
 
 def test_notes_are_one_card_that_says_all_of_them() -> None:
     offers = {"a": rule("a", suggestions=(OFFER,)), "b": rule("b", suggestions=(OFFER,))}
-    notes = [finding(name, severity="low", display="information") for name in "ab"]
+    notes = [finding(name, severity="low", display="information", suggest=("scan",)) for name in "ab"]
 
     [card] = cards(*notes, info=offers)
 
@@ -171,7 +172,7 @@ def test_a_card_says_why_what_is_missing_and_what_would_change() -> None:
         "",
         "- Look again.",
         "",
-        "Rule lantern 0.2.0 (draft). Supports clinical judgement and does not replace it; the rules await clinical sign-off.",
+        f"Rule lantern 0.2.0 (draft). {DISCLAIMER}",
         "",
         "As of 2026-03-01.",
     ]
@@ -187,7 +188,7 @@ def test_a_long_list_of_what_is_missing_is_cut() -> None:
 
 def test_only_a_draft_may_be_removed() -> None:
     rules = {"lantern": rule(suggestions=(REMOVE, OFFER))}
-    found = finding(order="MedicationRequest/m")
+    found = finding(order="MedicationRequest/m", suggest=("remove", "scan"))
 
     [active] = cards(found, info=rules)
     [draft] = cards(found, info=rules, drafts={"MedicationRequest/m"})
@@ -199,7 +200,7 @@ def test_only_a_draft_may_be_removed() -> None:
 
 
 def test_an_order_that_is_suggested_is_a_draft_for_this_patient() -> None:
-    [card] = cards(finding(), info={"lantern": rule(suggestions=(OFFER,))})
+    [card] = cards(finding(suggest=("scan",)), info={"lantern": rule(suggestions=(OFFER, REMOVE))})
 
     [action] = card["suggestions"][0]["actions"]
     assert action["type"] == "create"
@@ -231,3 +232,9 @@ def test_nothing_found_is_an_empty_list_of_cards() -> None:
 
 def test_override_reasons_have_codes_of_one_word() -> None:
     assert all(code == code.lower() and " " not in code for code, _ in OVERRIDE_REASONS)
+
+
+def test_only_the_case_that_is_true_makes_its_suggestions() -> None:
+    [card] = cards(finding(suggest=()), info={"lantern": rule(suggestions=(OFFER,))})
+
+    assert "suggestions" not in card

@@ -112,7 +112,7 @@ def test_every_order_that_a_rule_may_suggest_is_valid(
 ) -> None:
     schema = Schema(shared / "standards" / "schemas" / "fhir-r4.schema.json")
     for one in info.values():
-        found = finding(one.id)
+        found = finding(one.id, suggest=tuple(offer.name for offer in one.suggestions))
         for offer in suggestions(found, evaluation(found), one):
             [action] = offer["actions"]
             check_output(action["resource"])
@@ -256,6 +256,7 @@ def test_every_concept_that_a_fact_reads_has_a_carrier(evaluator: Evaluator) -> 
 
 def test_an_offer_without_a_code_is_text_alone() -> None:
     offer = type(OFFER)(name="visit", title="A visit")
-    [suggestion] = suggestions(finding(), evaluation(finding()), rule(suggestions=(offer,)))
+    found = finding(suggest=("visit",))
+    [suggestion] = suggestions(found, evaluation(found), rule(suggestions=(offer,)))
 
     assert suggestion["actions"][0]["resource"]["code"] == {"text": "A visit"}

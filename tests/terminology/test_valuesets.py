@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -154,10 +155,101 @@ def test_spellings_of_units(neuromuscular: Terminology, text: str, unit: str) ->
     assert neuromuscular.unit(text) == unit
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Test Not Performed mmol/L", "not done", "TEST CANCELLED, PATIENT CREDITED.  ", "Canceled", "nicht durchgeführt",
+        "Nicht durchgefuehrt.", "storniert", "non effectué", "ANNULÉ", "no realizado", "Muestra insuficiente",
+        "não realizado", "non eseguito", "niet uitgevoerd", "nie wykonano", "ikke utført", "ei tehty", "QNS", "N/A",
+        "unable", "Unknown", "en attente",
+    ],
+)  # fmt: skip
+def test_words_that_say_that_there_is_no_result(neuromuscular: Terminology, text: str) -> None:
+    assert neuromuscular.code("not-done", [("", text)]) == "not-done"
+    assert neuromuscular.code("not-done", [("http://hospital.example/result", text)]) == "not-done"
+    assert neuromuscular.answer_of_text(text) == ""
+
+
+@pytest.mark.parametrize("text", ["negative", "NEGATIF", "none", "absent", "not detected", "nicht nachweisbar", "normal",
+                                  "5.2 nmol/L", "no", "0", "function declined", "unable to walk", ""])
+def test_a_result_is_not_taken_for_none(neuromuscular: Terminology, text: str) -> None:
+    assert neuromuscular.code("not-done", [("", text)]) == ""
+
+
+def test_no_answer_also_says_that_there_is_none(neuromuscular: Terminology) -> None:
+    for row in rows("words.csv"):
+        if row["codeset"] == "answer":
+            assert neuromuscular.code("not-done", [("", row["word"])]) == "", row
+    for row in rows("answers.csv"):
+        assert neuromuscular.code("not-done", [("", row["display"])]) == "", row
+
+
+def test_codes_that_say_that_there_is_no_result(neuromuscular: Terminology) -> None:
+    absent = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    null = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
+    for coding in ((absent, "not-performed"), (absent, "error"), (absent, "unknown"), (null, "UNK"), (SCT, "261665006")):
+        assert neuromuscular.code("not-done", [coding]) == "not-done"
+        assert not neuromuscular.known([coding]), "it says nothing of what else the resource names"
+
+
+def test_a_code_of_no_data_hides_neither_a_drug_nor_a_suspicious_code(neuromuscular: Terminology) -> None:
+    absent = ("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown")
+    assert neuromuscular.unrecognised([absent, ("http://hospital.example/icd10", "G1221")])
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [(LOINC, "76531-3"), (LOINC, "76530-5"), (LOINC, "76248-4"), (LOINC, "20079-0"), (SCT, "40617009"),
+     ("urn:iso:std:iso:11073:10101", "151973"), ("urn:oid:2.16.840.1.113883.6.24", "151976")],
+)  # fmt: skip
+def test_a_pressure_of_a_ventilated_patient_is_nobodys_strength(
+    neuromuscular: Terminology, coding: tuple[str, str]
+) -> None:
+    assert concepts(neuromuscular, "observation", coding) == {}
+    assert concepts(neuromuscular, "observation", (SCT, "27913002"), coding) == {}
+    for concept in ("mip", "mep", "snip"):
+        own = neuromuscular.preferred(concept, "observation")
+        assert own is not None
+        assert concepts(neuromuscular, "observation", (own.system, own.code)) == {concept: False}
+        assert concepts(neuromuscular, "observation", coding, (own.system, own.code)) == {}
+
+
+def test_a_product_tells_its_strength(neuromuscular: Terminology) -> None:
+    tablets = [row for row in rows("rxnorm.csv") if row["ingredient"] == "pyridostigmine" and row["strength"] == "60 MG"]
+    solutions = [row for row in rows("rxnorm.csv") if row["ingredient"] == "ivig" and row["strength"] == "100 MG/ML"]
+    assert tablets and solutions
+    for row in (*tablets, *solutions):
+        (drug,) = neuromuscular.drugs([(RX, row["code"])])
+        assert (drug.ingredient, drug.strength) == (row["ingredient"], row["strength"])
+    one, other = (next(row["code"] for row in rows("rxnorm.csv") if row["ingredient"] == "prednisone"
+                       and row["strength"] == strength) for strength in ("5 MG", "20 MG"))
+    assert neuromuscular.drugs([(RX, one), (RX, one)])[0].strength == "5 MG"
+    assert neuromuscular.drugs([(RX, one), (RX, other)])[0].strength == "5 MG; 20 MG", "two strengths are none"
+
+
+def test_only_a_product_of_one_ingredient_has_a_strength(neuromuscular: Terminology) -> None:
+    for row in rows("rxnorm.csv"):
+        assert not row["strength"] or re.fullmatch(r"\d+(\.\d+)? M?C?G(/ML)?", row["strength"]), row
+        assert not (row["strength"] and row["use"]), row
+    by_code: dict[str, set[str]] = {}
+    for row in rows("rxnorm.csv"):
+        by_code.setdefault(row["code"], set()).add(row["strength"])
+    several = {code for code in by_code if len(neuromuscular.drugs([(RX, code)])) > 1}
+    assert several and all(by_code[code] == {""} for code in several)
+
+
+def test_names_are_remembered_within_bounds(neuromuscular: Terminology) -> None:
+    for number in range(9000):
+        assert neuromuscular.drugs_named(f"no drug {number}") == ()
+    assert neuromuscular._named.cache_info().currsize <= 8192
+    assert neuromuscular.drugs_named("x " * 200 + "ciprofloxacin") == ()
+    assert names(neuromuscular.drugs_named("Ciprofloxacin 500 mg")) == ["ciprofloxacin"]
+
+
 def test_a_product_tells_its_route(neuromuscular: Terminology) -> None:
     assert neuromuscular.drugs([(RX, "309306")]) == (Drug("ciprofloxacin", "ophthalmic"),)
     assert neuromuscular.drugs([(ATC, "S01ED01")]) == (Drug("timolol", "ophthalmic"),)
-    assert neuromuscular.drugs([(RX, "829734")]) == (Drug("magnesium", "parenteral"),)
+    assert neuromuscular.drugs([(RX, "829734")]) == (Drug("magnesium", "parenteral", strength="80 MG/ML"),)
     assert neuromuscular.drugs([(ATC, "A12CC02")]) == (Drug("magnesium", "oral"),)
 
 
@@ -220,6 +312,30 @@ def test_drugs_by_name(neuromuscular: Terminology, text: str, drugs: list[Drug])
 def test_routes_in_words(neuromuscular: Terminology, text: str, route: str) -> None:
     assert neuromuscular.code("route", [("http://hospital.example/route", text)]) == route
     assert neuromuscular.code("route", [("", text)]) == route
+
+
+@pytest.mark.parametrize(
+    ("coding", "route"),
+    [
+        ((SCT, "26643006"), "oral"), ((SCT, "47625008"), "iv"), ((SCT, "78421000"), "im"), ((SCT, "34206005"), "sc"),
+        ((SCT, "6064005"), "topical"), ((SCT, "447694001"), "inhaled"), ((SCT, "16857009"), "vaginal"),
+        (("http://standardterms.edqm.eu", "20053000"), "oral"), (("urn:oid:0.4.0.127.0.16.1.1.2.1", "20045000"), "iv"),
+        (("http://standardterms.edqm.eu", "20049000"), "nasal"), (("http://standardterms.edqm.eu", "10219000"), "oral"),
+    ],
+)  # fmt: skip
+def test_routes_and_forms_by_code(neuromuscular: Terminology, coding: tuple[str, str], route: str) -> None:
+    assert neuromuscular.code("route", [coding]) == route
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["fluctuating", "weakness", "atrophy", "fasc", "hyporeflexia", "muscles", "chronic", "fib_psw", "fasc_pot",
+     "denervated", "weak", "sign", "side", "hz"],
+)  # fmt: skip
+def test_every_component_has_a_code_to_write(neuromuscular: Terminology, name: str) -> None:
+    coding = neuromuscular.preferred(name, "component")
+    assert coding is not None
+    assert neuromuscular.code("component", [(coding.system, coding.code)]) == name
 
 
 def test_a_dotless_code_under_a_hospitals_own_system_is_reported(neuromuscular: Terminology) -> None:

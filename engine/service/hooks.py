@@ -1,0 +1,83 @@
+"""The services that are offered: for which hook, with which view, and what of the context is part of the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.service.needs import Needs
+from engine.views import View
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """One CDS service. `added`: the Bundle of the context that the user is about to write; what is shown rests on it."""
+
+    id: str
+    hook: str
+    title: str
+    description: str
+    view: View
+    added: str = ""
+
+
+HOOKS: Mapping[str, Hook] = {
+    hook.id: hook
+    for hook in (
+        Hook(
+            id="endplate-patient-view",
+            hook="patient-view",
+            title="Endplate: neuromuscular rules for the open chart",
+            description="Overlaps, mimics, misleading antibodies, hazardous drugs and overdue monitoring in the chart that "
+            "is opened, each with its reasons and with what is not known.",
+            view="patient-view",
+        ),
+        Hook(
+            id="endplate-order-select",
+            hook="order-select",
+            title="Endplate: hazards of the order that is selected",
+            description="Hazards of the orders that were just selected, for this patient.",
+            view="order",
+            added="draftOrders",
+        ),
+        Hook(
+            id="endplate-order-sign",
+            hook="order-sign",
+            title="Endplate: hazards of the orders that are signed",
+            description="Hazards of the orders that are about to be signed, for this patient.",
+            view="order",
+            added="draftOrders",
+        ),
+        Hook(
+            id="endplate-problem-list-item-create",
+            hook="problem-list-item-create",
+            title="Endplate: a diagnosis against the record",
+            description="What a diagnosis that is being added means beside the rest of the record: overlaps, mimics, "
+            "evidence that speaks against it.",
+            view="order",
+            added="conditions",
+        ),
+    )
+}
+REQUIREMENTS = (
+    "Needs the patient in prefetch. What is not supplied counts as unknown, never as absent, and is named as such. "
+    "Supports clinical judgement and does not replace it."
+)
+
+
+def discovery(needs: Needs) -> dict[str, Any]:
+    """The answer to `GET /cds-services`."""
+    return {
+        "services": [
+            {
+                "hook": hook.hook,
+                "title": hook.title,
+                "description": hook.description,
+                "id": hook.id,
+                "prefetch": dict(needs.templates),
+                "usageRequirements": REQUIREMENTS,
+            }
+            for hook in HOOKS.values()
+        ]
+    }
