@@ -6,7 +6,7 @@ findings out of what it answers. `explain` answers for any rule why it fires, do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Literal
 
@@ -21,6 +21,7 @@ from engine.facts.base import ORDER
 from engine.facts.kinds.data_quality import of_a_rare_concept
 from engine.findings import Source, because_of, finding, merged, standing, ways_to_change
 from engine.identity import evidence_hash
+from engine.inference.anchors import Anchors
 from engine.inference.backends import make_backend
 from engine.inference.plain import PlainBackend, Session
 from engine.inference.port import Backend
@@ -71,8 +72,7 @@ class Evaluator:
         self.plain = PlainBackend(ruleset.program)
         self.backend = backend or make_backend("plain", ruleset.program)
         self.rules = rules_by_name(ruleset.program)
-        self._patient_issues = _Anchored(r for r in ruleset.program.patient if isinstance(r, Issue))
-        self._order_issues = _Anchored(r for r in ruleset.program.order if isinstance(r, Issue))
+        self.anchors = Anchors(ruleset.program)
         self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == QUALITY)
 
     def evaluate(self, record: Record, missing: MissingMode = "listed") -> Evaluation:
@@ -82,33 +82,6 @@ class Evaluator:
     def explain(self, record: Record, rule: str) -> tuple[Explanation, ...]:
         """The verdict on one issue: one explanation, or one for each current order of the patient."""
         return tuple(_Reasoning(self, record).explanations(rule))
-
-
-class _Anchored:
-    """Issues by the base-fact values of which one must hold for them to fire. Those of data quality have no anchor
-    (`always`): they make nobody relevant."""
-
-    def __init__(self, issues: Iterable[Issue]) -> None:
-        self.all = tuple(issues)
-        self.always = frozenset(issue.name for issue in self.all if not issue.anchors)
-        self._by_fact: dict[str, list[tuple[frozenset[str], str]]] = {}
-        for issue in self.all:
-            for anchor in issue.anchors:
-                self._by_fact.setdefault(anchor.fact, []).append((anchor.values, issue.name))
-
-    def entered(self, values: Mapping[str, str]) -> frozenset[str]:
-        """Names of the anchored issues that may fire."""
-        found = set()
-        for fact, value in values.items():
-            for wanted, name in self._by_fact.get(fact, ()):
-                if value in wanted:
-                    found.add(name)
-        return frozenset(found)
-
-    def anchor(self, values: Mapping[str, str]) -> str:
-        """The first fact that lets an issue in; "" if none does."""
-        held = (f for f, v in sorted(values.items()) if any(v in wanted for wanted, _ in self._by_fact.get(f, ())))
-        return next(held, "")
 
 
 class _Reasoning:
@@ -128,15 +101,15 @@ class _Reasoning:
     # -- evaluation -----------------------------------------------------------------------------------------------
 
     def evaluation(self, missing: MissingMode) -> Evaluation:
-        entered = self.e._patient_issues.entered(self.values)
+        entered = self.e.anchors.entered(self.values)
         orders = list(self._orders())
-        may_fire = self.e._order_issues.entered
-        per_order = [(order, facts, may_fire(self.values | _known(facts))) for order, facts in orders]
+        entered_by = self.e.anchors.entered
+        per_order = [(order, facts, entered_by(self.values | _known(facts), "order")) for order, facts in orders]
         relevant = bool(entered) or any(names for _, _, names in per_order)
         problems = self.record.problems if relevant else (*self.record.problems, *self._set_aside())
         found: list[Finding] = []
         if relevant or any(name in self.values for name in self.e._quality):
-            found += self._patient_findings(entered | self.e._patient_issues.always, missing)
+            found += self._patient_findings(entered | self.e.anchors.free(), missing)
             for order, facts, names in per_order:
                 if names:
                     found += self._order_findings(order, facts, names, missing)
@@ -172,7 +145,7 @@ class _Reasoning:
     def _patient_findings(self, names: frozenset[str], missing: MissingMode) -> list[Finding]:
         state = self._inferred("patient", self.values)
         source = self._source(state, self.facts)
-        found = [finding(issue, source) for issue in self.e._patient_issues.all if issue.name in names]
+        found = [finding(issue, source) for issue in self.e.anchors.issues() if issue.name in names]
         found = [self._with_relevance(f, source) if f is not None and f.group == QUALITY else f for f in found]
         return [self._with_missing(f, source, self.values, missing) for f in found if f is not None]
 
@@ -181,10 +154,10 @@ class _Reasoning:
         evidence = tuple(e for because in f.because for e in because.evidence)
         if of_a_rare_concept(evidence, self.record, self.base.tables):
             return f
-        anchor = self.e._patient_issues.anchor(self.values)
+        anchor = self.e.anchors.first(self.values)
         if not anchor:
             known = (self.values | _known(facts) for _, facts in self._orders())
-            anchor = next(filter(None, map(self.e._order_issues.anchor, known)), "")
+            anchor = next((fact for values in known if (fact := self.e.anchors.first(values, "order"))), "")
         if not anchor or anchor.startswith(ORDER) or any(anchor == because.fact for because in f.because):
             return f
         because = (*f.because, because_of(anchor, source))
@@ -196,7 +169,7 @@ class _Reasoning:
         values = self.values | _known(facts)
         state = self._inferred("order", values)
         source = self._source(state, {**self.facts, **facts}, order)
-        found = [finding(issue, source) for issue in self.e._order_issues.all if issue.name in names]
+        found = [finding(issue, source) for issue in self.e.anchors.issues("order") if issue.name in names]
         return [self._with_missing(f, source, values, missing) for f in found if f is not None]
 
     def _inferred(self, part: Literal["patient", "order"], values: Mapping[str, str]) -> Session:
@@ -262,7 +235,7 @@ class _Reasoning:
     def _outcomes(self, values: Mapping[str, str], source: Source) -> Outcomes:
         """Everything that would stand with these values, in the part that `source` speaks of."""
         state = self.e.plain.session(values)
-        issues = self.e._order_issues.all if source.order else self.e._patient_issues.all
+        issues = self.e.anchors.issues("order" if source.order else "patient")
         return standing(issues, self.e.ruleset.program, state, draft=source.draft)
 
     def _told(self, found: list[Finding]) -> dict[str, Fact]:

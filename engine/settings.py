@@ -17,14 +17,14 @@ PREFIX = "ENDPLATE_"
 
 
 class TrustedClient(BaseModel):
-    """An EHR that may call: the `iss` of its tokens and the public keys that sign them (a JWK set, or a file of one)."""
+    """An EHR that may call: the `iss` of its tokens and the public keys that sign them: a JWK set, or a file of one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     iss: Annotated[str, Field(min_length=1)]
     jwks: dict[str, Any] | None = None
     jwks_file: Path | None = None
-    tenant: str | None = None                     # the `tenant` that its tokens must name; None: any or none
+    tenant: str | None = None  # the `tenant` that its tokens must name; None: any or none
 
 
 class Settings(BaseSettings):
@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         Literal["auto", "plain", "both"],
         Field(description="what infers: both holds durable-rules against plain; auto: both where it is installed"),
     ] = "auto"
-    timezone: Annotated[str, Field(description="IANA name; its date is the date of evaluation; empty: this machine's")] = ""
+    timezone: Annotated[
+        str, Field(description="IANA name; its date is the date of evaluation; empty: this machine's")
+    ] = ""
     missing: Annotated[
         Literal["listed", "proved"],
         Field(description="what cards say of missing data: all candidates, or those proved to change something"),
@@ -52,29 +54,34 @@ class Settings(BaseSettings):
     public_url: Annotated[
         AnyHttpUrl | None, Field(description="address by which clients call the service; tokens are made out to it")
     ] = None
-    pages_url: Annotated[AnyHttpUrl | None, Field(description="address of pages that cards link to; empty: no links")] = None
+    pages_url: Annotated[
+        AnyHttpUrl | None, Field(description="address of pages that cards link to; empty: no links")
+    ] = None
     trusted_clients: Annotated[
         tuple[TrustedClient, ...], Field(description="who may call: JSON list of {iss, jwks or jwks_file, tenant}")
     ] = ()
     leeway_seconds: Annotated[int, Field(ge=0, le=300, description="by how much clocks may differ")] = 60
     cors_origins: Annotated[
-        tuple[str, ...], Field(description="origins of browser clients that may call, such as `https://ehr.example.org`")
+        tuple[str, ...],
+        Field(description="origins of browser clients that may call, such as `https://ehr.example.org`"),
     ] = ()
     max_body_bytes: Annotated[int, Field(ge=1024, description="largest request that is read")] = 16 * 1024 * 1024
     threads: Annotated[int, Field(ge=1, le=64, description="evaluations at the same time")] = 4
     observation_categories: Annotated[
         tuple[str, ...], Field(description="categories of Observations that prefetch asks for; empty: all Observations")
     ] = ("laboratory", "exam", "vital-signs", "procedure", "imaging", "survey", "therapy")
-    check_output: Annotated[bool, Field(description="check resources in suggestions with fhir.resources (slow)")] = False
+    check_output: Annotated[bool, Field(description="check resources in suggestions with fhir.resources (slow)")] = (
+        False
+    )
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings of the environment; `given` stand above them. Raises SettingsError, which names the first wrong one."""
+    """The settings of the environment, under those `given`. Raises SettingsError, which names the first wrong one."""
     try:
         return Settings(**given)
     except ValidationError as invalid:
         first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
         name = f"{PREFIX}{str(first['loc'][0]).upper()}" + "".join(f"[{part}]" for part in first["loc"][1:])
         raise SettingsError(f"`{name}`: {first['msg'].lower()}; see the settings page") from None
-    except ValueError as unreadable:                # pydantic-settings: a list or object that is no JSON
+    except ValueError as unreadable:  # pydantic-settings: a list or object that is no JSON
         raise SettingsError(f"{str(unreadable).splitlines()[0]}; lists and objects are written as JSON") from None

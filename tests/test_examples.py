@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from starlette.testclient import TestClient
 
 from engine.evaluation import Evaluator
 from engine.fhir.decode import read_documents
@@ -22,6 +23,8 @@ from engine.fhir.record import Scope, read_records
 from engine.inference.backends import available, make_backend
 from engine.model.finding import Evaluation, Finding
 from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.service.app import create_app
+from engine.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "fhir_examples"
@@ -149,6 +152,39 @@ def test_the_bulk_export_gives_the_findings_of_its_patients(ruleset: Ruleset) ->
     expected = {s.id: {key(one): one.severity for one in s.expect} for s in STORIES if s.id in found}
     assert len(found) == 4
     assert found == expected
+
+
+# -- the hook requests -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def service(ruleset: Ruleset) -> TestClient:
+    settings = read_settings(base="urn:endplate", backend="plain")
+    evaluator = Evaluator(ruleset, make_backend("plain", ruleset.program))
+    return TestClient(create_app(evaluator, settings, dev=True, today=lambda: date(2026, 4, 20)))
+
+
+HOOKS = {
+    "patient-view": {"overlap-als-mg-definite": "warning"},
+    "order-sign": {"mg-drug-avoid": "critical"},
+    "patient-view-ordinary-patient": {},
+}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_the_service_answers_an_example_request_with_its_cards(name: str, service: TestClient) -> None:
+    request = json.loads((FOLDER / f"hooks/{name}.json").read_text("utf-8"))
+    answer = service.post(f"/cds-services/endplate-{request['hook']}", json=request)
+    assert answer.status_code == 200
+    cards = {card["source"]["topic"]["code"]: card["indicator"] for card in answer.json()["cards"]}
+    assert cards == HOOKS[name]
+
+
+def test_the_example_requests_hold_every_prefetch_that_the_service_asks_for(service: TestClient) -> None:
+    services = {one["hook"]: one for one in service.get("/cds-services").json()["services"]}
+    for file in sorted((FOLDER / "hooks").glob("*.json")):
+        request = json.loads(file.read_text("utf-8"))
+        assert request["prefetch"].keys() == services[request["hook"]]["prefetch"].keys(), file.name
 
 
 # -- the files --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ too small to be a measurement is not plausible.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Context, Decimal
 from typing import Literal
@@ -21,6 +22,7 @@ Test = Literal["below", "at_most", "above", "at_least"]
 
 EXACT = Context(prec=80)
 LARGEST_EXPONENT = 30
+_ANNOTATION = re.compile(r"\{[^{}]*\}")
 TURNED: dict[Comparator, Comparator] = {"": "", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -36,11 +38,16 @@ def sane(value: Decimal) -> bool:
     return value.is_finite() and (not value or -LARGEST_EXPONENT <= value.adjusted() <= LARGEST_EXPONENT)
 
 
+def bare(unit: str) -> str:
+    """A unit without the annotations of UCUM: `{...}` is a remark and no unit, and alone it is the number 1."""
+    return (_ANNOTATION.sub("", unit).rstrip("/.") or "1") if "{" in unit else unit
+
+
 def factor_of(unit: str, concept: Concept) -> Decimal | None:
     """The factor from `unit` to the concept's canonical unit; None if it cannot be converted."""
-    if unit == concept.unit:
-        return Decimal(1)
-    return concept.also.get(unit)
+    if unit != concept.unit and unit not in concept.also:
+        unit = bare(unit)
+    return Decimal(1) if unit == concept.unit else concept.also.get(unit)
 
 
 def canonical(quantity: Quantity, concept: Concept) -> Measure | Fault:
@@ -85,7 +92,7 @@ def against(quantity: Quantity, limit: Quantity, concept: Concept) -> tuple[Meas
         factor = factor_of(unit, concept)
         return None if factor is None else (measure, EXACT.multiply(limit.value, factor))
     foreign = measure == "unit-unconvertible" or (not concept.unit and isinstance(measure, Measure))
-    if not foreign or unit != quantity.unit or not sane(quantity.value):
+    if not foreign or bare(unit) != bare(quantity.unit) or not sane(quantity.value):
         return None
     return Measure(quantity.value, quantity.comparator), limit.value
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 import msgspec
 
 from engine.facts.concept import Concept, Needs
-from engine.facts.quantity import EXACT, Fault, Measure, against, canonical, certainly
+from engine.facts.quantity import EXACT, Fault, Measure, against, bare, canonical, certainly
 from engine.facts.view import View
 from engine.model.fact import ABSENT, PRESENT
 from engine.model.record import Quantity, Result
@@ -282,7 +282,7 @@ def _meets(result: Result, measure: Measure, needs: Needs) -> bool:
     part = result.parts.get(needs.component)
     if not isinstance(part, Quantity) or part.comparator or not part.value.is_finite():
         return False
-    if needs.unit and part.unit != needs.unit:
+    if needs.unit and bare(part.unit) != needs.unit:
         return False
     borderline = not measure.comparator and measure.value == needs.borderline
     return needs.at_least <= part.value <= needs.at_most and not borderline

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from engine.fhir.conditions import recorded_date
 from engine.fhir.context import Context
-from engine.fhir.elements import code_words, text
+from engine.fhir.dates import as_written
+from engine.fhir.elements import code_words
 from engine.fhir.statuses import ABSENT, PRESENT, verification
+from engine.fhir.values import answer_for
 from engine.model.record import Result
 
 _OVER = frozenset({"inactive", "resolved"})
@@ -33,6 +35,6 @@ def read_allergy(context: Context) -> Iterator[Result]:
                 concept=meaning.concept,
                 reference=context.entry.reference,
                 day=day,
-                written=text(written)[:40],
-                answer=(meaning.denied or ABSENT) if refuted else (meaning.answer or PRESENT),
+                written=as_written(written),
+                answer=answer_for(meaning, ABSENT if refuted else PRESENT),
             )

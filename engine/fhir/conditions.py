@@ -7,14 +7,15 @@ from datetime import date
 
 from engine.fhir.components import read_place
 from engine.fhir.context import Context
-from engine.fhir.elements import Json, code_words, items, obj, text
+from engine.fhir.dates import as_written
+from engine.fhir.elements import Json, code_words, items, obj
 from engine.fhir.statuses import ABSENT, PRESENT, verification
+from engine.fhir.values import answer_for
 from engine.model.record import Certainty, Diagnosis, Result
 from engine.terminology.content import Meaning
 
 _ENDED = frozenset({"inactive", "resolved", "remission"})
 _PROBLEM, _ENCOUNTER = "problem-list-item", "encounter-diagnosis"
-_LONGEST_WRITTEN = 40
 
 
 def read_condition(context: Context) -> Iterator[Result | Diagnosis]:
@@ -48,7 +49,7 @@ def read_condition(context: Context) -> Iterator[Result | Diagnosis]:
                 onset=onset,
                 ended=bool(_ENDED & code_words(resource.get("clinicalStatus"))),
                 encounter_only=_ENCOUNTER in categories and _PROBLEM not in categories,
-                written=(text(written) or text(onset_written))[:_LONGEST_WRITTEN],
+                written=as_written(written) or as_written(onset_written),
             )
 
 
@@ -69,8 +70,8 @@ def _finding(meaning: Meaning, verified: str, recorded: date | None, written: ob
         concept=meaning.concept,
         reference=context.entry.reference,
         day=recorded,
-        written=text(written)[:_LONGEST_WRITTEN],
-        answer=(meaning.denied or ABSENT) if verified == "refuted" else (meaning.answer or PRESENT),
+        written=as_written(written),
+        answer=answer_for(meaning, ABSENT if verified == "refuted" else PRESENT),
         region=meaning.region or place.region,
         muscle=place.muscle,
         nerve=place.nerve,

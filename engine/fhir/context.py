@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import date
 
 from engine.fhir.bundle import Entry
-from engine.fhir.dates import resolve_day
+from engine.fhir.dates import as_written, resolve_day
 from engine.fhir.elements import Json, obj, text
 from engine.fhir.grouping import Group
 from engine.fhir.laboratories import Laboratories
@@ -15,8 +15,6 @@ from engine.fhir.problems import problem
 from engine.fhir.references import target_of
 from engine.fhir.subjects import Patient
 from engine.model.problem import Problem
-
-_LONGEST_WRITTEN = 40
 
 
 class Context:
@@ -79,7 +77,7 @@ class Context:
         written = resource.get(name + "DateTime") or resource.get(name + "Instant")
         if written is None and (period := obj(resource.get(name + "Period"))):
             written = period.get("end") or period.get("start")
-        return self.day(written), text(written)[:_LONGEST_WRITTEN]
+        return self.day(written), as_written(written)
 
     def is_future(self, day: date | None) -> bool:
         """Whether a result lies after the evaluation date: it does not exist yet, and that is noted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 EARLIEST_YEAR = 1900
+LONGEST_WRITTEN = 40
 
 
 def resolve_day(text: object, as_of: date) -> date | None:
@@ -27,6 +28,11 @@ def resolve_day(text: object, as_of: date) -> date | None:
     else:
         return None
     return day if day is not None and day.year >= EARLIEST_YEAR else None
+
+
+def as_written(value: object) -> str:
+    """A date as it stands in the source, cut to a readable length; "" for anything else."""
+    return value.strip()[:LONGEST_WRITTEN] if isinstance(value, str) else ""
 
 
 def _day(text: str) -> date | None:

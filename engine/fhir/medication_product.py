@@ -50,7 +50,7 @@ _Found = tuple[Drug, bool]  # a drug, and whether only a name states it
 def read_product(concept: object, reference: object, home: Json, terminology: Terminology, resolve: Resolve) -> Product:
     """The product of an order. `concept` is its CodeableConcept, `reference` its Reference (either may be missing),
     `home` the order itself, whose contained resources the reference may mean."""
-    medication = _medication(reference, home, resolve)
+    medication = referred(reference, home, resolve)
     sightings = [_Sighting(codings(concept), _names(concept))]
     if medication is not None:
         sightings.append(_of_medication(medication, medication if "contained" in medication else home, resolve, 0))
@@ -112,14 +112,14 @@ def _of_ingredient(ingredient: Json, home: Json, resolve: Resolve, depth: int) -
     ratios = [ingredient[key] for key in keys if ingredient.get(key)]
     parts = []
     if reference and depth < _DEEPEST:
-        below = _medication(reference, home, resolve)
+        below = referred(reference, home, resolve)
         if below is not None:
             parts = [_of_medication(below, home, resolve, depth + 1)]
     return _Sighting(codings(concept), [*_names(concept), text(obj(reference).get("display"))], parts, ratios)
 
 
-def _medication(reference: object, home: Json, resolve: Resolve) -> Json | None:
-    """The resource behind a reference: contained in `home`, or elsewhere."""
+def referred(reference: object, home: Json, resolve: Resolve) -> Json | None:
+    """The resource behind a Reference: contained in `home`, or elsewhere."""
     if not reference:
         return None
     target = text(reference) or text(obj(reference).get("reference"))

@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from engine.fhir.dates import resolve_day
+from engine.fhir.dates import as_written, resolve_day
 from engine.fhir.dosage import NO_DOSE, read_dose
 from engine.fhir.elements import Codings, Json, code_words, codings, flag, obj, objects, text
-from engine.fhir.medication_product import Product, Resolve, read_product, route_of
+from engine.fhir.medication_product import Product, Resolve, read_product, referred, route_of
 from engine.fhir.medication_timing import duration_days
 from engine.fhir.problems import Note
 from engine.model.record import Medication, MedicationStatus
@@ -220,7 +220,7 @@ def _period(period: Json, day: _Day) -> _Times:
 
 def _moment(written: object, day: _Day) -> _Times:
     start = day(written)
-    return _Times(start, None, text(written)) if start else _Times()
+    return _Times(start, None, as_written(written)) if start else _Times()
 
 
 # ---------------------------------------------------------------- how and why
@@ -247,9 +247,7 @@ def _reason(resource: Json, terminology: Terminology, resolve: Resolve) -> str:
         return reason
     references = [*objects(resource.get("reasonReference")), *(obj(r.get("reference")) for r in either)]
     for reference in references:
-        target = text(reference.get("reference"))
-        contained = (c for c in objects(resource.get("contained")) if f"#{c.get('id')}" == target)
-        condition = next(contained, None) if target.startswith("#") else resolve(reference)
+        condition = referred(reference, resource, resolve)
         if condition is not None and (reason := terminology.code("order-reason", codings(condition.get("code")))):
             return reason
     return ""

@@ -11,16 +11,9 @@ from engine.fhir.context import Context
 from engine.fhir.elements import Json, codings, items, objects, words
 from engine.fhir.quantities import limits
 from engine.fhir.statuses import PRELIMINARY, USED, observation_status
-from engine.fhir.values import AFFIRMED, DENIED, NONE, WITHHELD, Value, read_flag, read_value, says_not_done
+from engine.fhir.values import NONE, WITHHELD, Value, answer_for, read_flag, read_value, says_not_done
 from engine.model.record import Result
 from engine.terminology.content import Meaning
-
-
-def answer_for(meaning: Meaning, answer: str) -> str:
-    """What an answer means under a code that itself names a finding: `true` under a code of abnormality is abnormal."""
-    if answer in AFFIRMED:
-        return meaning.answer or answer
-    return (meaning.denied or answer) if answer in DENIED else answer
 
 
 def read_observation(context: Context) -> Iterator[Result]:

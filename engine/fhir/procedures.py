@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.fhir.context import Context
-from engine.fhir.elements import obj, text
-from engine.fhir.statuses import ABSENT, PRESENT, UNUSED, procedure_status
+from engine.fhir.dates import as_written
+from engine.fhir.elements import obj
+from engine.fhir.statuses import ABSENT, UNUSED, procedure_status
+from engine.fhir.values import answer_for
 from engine.model.record import Result
 
 
@@ -29,13 +31,12 @@ def read_procedure(context: Context) -> Iterator[Result]:
             continue
         if meaning.study and state == ABSENT:
             continue  # a study that was not done says nothing
-        answer = meaning.answer or PRESENT if state == PRESENT else meaning.denied or ABSENT
         yield Result(
             concept=meaning.concept,
             reference=context.entry.reference,
             day=day,
-            written=text(written)[:40],
-            answer="" if meaning.study else answer,
+            written=as_written(written),
+            answer="" if meaning.study else answer_for(meaning, state),
             region=meaning.region,
             sign=meaning.sign,
             current_encounter=current,

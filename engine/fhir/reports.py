@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from engine.fhir.context import Context
 from engine.fhir.elements import codings, items
-from engine.fhir.observations import answer_for
 from engine.fhir.statuses import PRELIMINARY, USED, observation_status
-from engine.fhir.values import says_not_done
+from engine.fhir.values import answer_for, says_not_done
 from engine.model.record import Result
 
 

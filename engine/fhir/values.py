@@ -12,6 +12,7 @@ from engine.fhir.dates import resolve_day
 from engine.fhir.elements import Json, codings, flag, items, obj, text, words
 from engine.fhir.quantities import read_quantity, read_text
 from engine.model.record import Quantity
+from engine.terminology.content import Meaning
 
 AFFIRMED = frozenset({"present", "positive", "detected"})
 DENIED = frozenset({"absent", "negative", "not-detected"})
@@ -76,6 +77,13 @@ def read_flag(interpretation: object, context: Context) -> str:
         context.note("contradicting-value", "is flagged as positive and as negative; no flag was used")
         return ""
     return found[0] if found else ""
+
+
+def answer_for(meaning: Meaning, answer: str) -> str:
+    """What an answer means under a code that itself names a finding: `true` under a code of abnormality is abnormal."""
+    if answer in AFFIRMED:
+        return meaning.answer or answer
+    return (meaning.denied or answer) if answer in DENIED else answer
 
 
 def answer_in(said: str, context: Context) -> str:

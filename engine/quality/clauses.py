@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 
+from engine.findings import mutes
 from engine.inference.kleene import conditions, literals
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.rules.program import All, Any, AtLeast, Condition, Issue, Literal, Program, Rule
@@ -22,7 +23,7 @@ Rails = tuple[int, int]                   # of a condition: true, false
 
 
 class Clauses:
-    """The clauses of a program. `kept` and `other` make a variant: rules of `other` whose rails are those of `kept`."""
+    """The clauses of a program. More come with each question, so a solver must read the list again."""
 
     def __init__(self, program: Program, more: Iterable[Condition] = ()) -> None:
         self.clauses: list[list[int]] = [[TRUE]]
@@ -30,6 +31,7 @@ class Clauses:
         self.values: dict[tuple[str, str], int] = {}          # (fact, value) -> variable
         self.selected: dict[str, tuple[int, ...]] = {}        # rule -> each case: it is the first true one
         self.unless: dict[str, int] = {}                      # issue -> its `unless` is true
+        self.anew: frozenset[str] = frozenset()               # of a variant: the rules that were said anew
         self._rails: dict[Condition, Rails] = {}
         self._gates: dict[frozenset[int], int] = {}
         self._count = 1
@@ -43,11 +45,10 @@ class Clauses:
             self._rule(rule)
 
     def variant(self, program: Program, changed: Collection[str]) -> Clauses:
-        """Another program over the same base facts: the rules of `changed`, and all that read them, are said anew.
-
-        Its clauses are only those that come on top of these, and no clause may be added here any more."""
+        """Another program over the same base facts: the rules of `changed`, and all that read them, are said anew on top
+        of these clauses, so that both programs can be asked about at once."""
         other = object.__new__(Clauses)
-        other.clauses, other.members = [], self.members
+        other.clauses, other.members = [*self.clauses], self.members
         other.program, other.rules = program, (*program.patient, *program.order)
         other.values, other.selected, other.unless = dict(self.values), dict(self.selected), dict(self.unless)
         other._gates, other._count = dict(self._gates), self._count
@@ -55,6 +56,7 @@ class Clauses:
         for rule in other.rules:
             if rule.name in anew or any(test.fact in anew for c in conditions(rule) for test in literals(c)):
                 anew.add(rule.name)
+        other.anew = frozenset(anew)
         other._rails = {
             condition: rails for condition, rails in self._rails.items()
             if not any(test.fact in anew for test in literals(condition))
@@ -78,18 +80,13 @@ class Clauses:
         """A fact has one of the values."""
         return self.any(self.values.get((fact, value), FALSE) for value in self._represented(fact, values))
 
-    def fires(self, name: str) -> int:
+    def fires(self, issue: Issue) -> int:
         """An issue stands: a case is true, and neither its `unless` nor a gate mutes it."""
-        return self.all((self.has(name, (PRESENT,)), -self.muted(name)))
+        return self.all((self.has(issue.name, (PRESENT,)), -self.muted(issue)))
 
-    def muted(self, name: str) -> int:
+    def muted(self, issue: Issue) -> int:
         """A gate mutes the issue."""
-        issue = next(rule for rule in self.rules if rule.name == name)
-        assert isinstance(issue, Issue)  # noqa: S101 - gates are about issues
-        return self.any(
-            self.truth(gate.when)[0] for gate in self.program.gates
-            if (issue.group not in gate.keep if gate.keep is not None else issue.group in (gate.mute or ()))
-        )
+        return self.any(self.truth(gate.when)[0] for gate in self.program.gates if mutes(gate, issue.group))
 
     def any(self, literals: Iterable[int]) -> int:
         return -self.all(-literal for literal in literals)

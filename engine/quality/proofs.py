@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
-from engine.quality.clauses import Clauses
+from engine.quality.clauses import FALSE, TRUE, Clauses
 from engine.quality.mutants import Mutant
-from engine.quality.outcomes import difference
+from engine.quality.outcomes import difference, outcomes
 from engine.quality.solver import Solver
 from engine.rules.program import Condition, Issue, Program
 
@@ -29,6 +30,14 @@ class Always(msgspec.Struct, frozen=True):
     also: str
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """Whether two programs can show other findings, the same in other words, only conclude otherwise, or nothing at all.
+    `example`: base facts with which they show other findings."""
+
+    what: Literal["findings", "words", "conclusions", "nothing"]
+    example: Facts = {}
+
+
 class Prover:
     """Proofs about one program. `more`: further conditions that will be asked about."""
 
@@ -36,16 +45,19 @@ class Prover:
         self.program = program
         self.clauses = Clauses(program, more)
         self._draft = self.clauses.free()
-        self._issues = [rule for rule in self.clauses.rules if isinstance(rule, Issue)]
-        for issue in self._issues:     # said before variants are made, so that they share it
-            self.clauses.muted(issue.name)
+        self._issues = {rule.name: rule for rule in self.clauses.rules if isinstance(rule, Issue)}
+        # said before variants are made, so that they share it
+        self._plain = {name: outcomes(issue, self.clauses, self._draft) for name, issue in self._issues.items()}
+        self._worded = {
+            name: outcomes(issue, self.clauses, self._draft, words=True) for name, issue in self._issues.items()
+        }
 
     def never(self) -> Iterator[Never]:
         """Cases that are never the answer."""
         with Solver(self.clauses) as solver:
             for rule in self.clauses.rules:
                 for index, selected in enumerate(self.clauses.selected[rule.name]):
-                    stands = self.clauses.fires(rule.name) if isinstance(rule, Issue) else selected
+                    stands = self.clauses.fires(rule) if isinstance(rule, Issue) else selected
                     if not solver.possible(selected, stands):
                         yield Never(rule.name, index)
 
@@ -53,7 +65,8 @@ class Prover:
         """Of pairs of issues those in which the first never stands without the second."""
         with Solver(self.clauses) as solver:
             for issue, also in candidates:
-                if not solver.possible(self.clauses.fires(issue), -self.clauses.fires(also)):
+                stands = self.clauses.fires(self._issues[issue])
+                if not solver.possible(stands, -self.clauses.fires(self._issues[also])):
                     yield Always(issue, also)
 
     def counterexample(self, true: Iterable[Condition], not_true: Iterable[Condition]) -> Facts | None:
@@ -63,10 +76,25 @@ class Prover:
         with Solver(self.clauses) as solver:
             return solver.witness(*wanted)
 
-    def told_apart(self, mutant: Mutant) -> Facts | None:
-        """Base facts with which a changed program shows other findings; None: it never does."""
+    def difference(self, mutant: Mutant) -> Difference:
+        """What a changed program does otherwise, over all values of the base facts."""
         other = self.clauses.variant(mutant.program, {mutant.rule} if mutant.rule else ())
-        names = [issue.name for issue in self._issues]
-        differs = difference(self.clauses, other, names, self._draft)
-        with Solver(other, self.clauses.clauses) as solver:
-            return solver.witness(differs)
+        issues = {rule.name: rule for rule in other.rules if isinstance(rule, Issue)}
+        names = [name for name in self._issues if name in other.anew or not mutant.rule]
+
+        def shown(*, words: bool) -> int:
+            before = self._worded if words else self._plain
+            after = {name: outcomes(issues[name], other, self._draft, words=words) for name in names}
+            return difference({name: before[name] for name in names}, after, other)
+
+        same_rule = TRUE if not mutant.rule else other.any(
+            other.differ(self.clauses.values.get(key, FALSE), other.values.get(key, FALSE))
+            for key in dict.fromkeys([*self.clauses.values, *other.values]) if key[0] == mutant.rule
+        )
+        with Solver(other) as solver:
+            example = solver.witness(shown(words=False))
+            if example is not None:
+                return Difference("findings", example)
+            if solver.possible(shown(words=True)):
+                return Difference("words")
+            return Difference("conclusions" if solver.possible(same_rule) else "nothing")

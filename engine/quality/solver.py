@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from engine.errors import SettingsError
 from engine.model.fact import UNKNOWN
@@ -12,12 +12,12 @@ NAME = "cadical195"
 
 
 class Solver:
-    """Answers questions over clauses; `more` are those of variants. Use it in a `with` statement.
+    """Answers questions over clauses. Use it in a `with` statement.
 
     Raises SettingsError if python-sat is not installed.
     """
 
-    def __init__(self, clauses: Clauses, *more: Sequence[list[int]]) -> None:
+    def __init__(self, clauses: Clauses) -> None:
         try:
             from pysat.solvers import Solver as Engine  # noqa: PLC0415 - an extra
         except ImportError:
@@ -27,8 +27,6 @@ class Solver:
         self._clauses = clauses
         self._solver = Engine(name=NAME, bootstrap_with=clauses.clauses)
         self._added = len(clauses.clauses)
-        for added in more:
-            self._solver.append_formula(added)
 
     def __enter__(self) -> Solver:
         return self

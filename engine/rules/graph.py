@@ -8,7 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from engine.errors import InputError
 from engine.rules.program import Issue, Program, Rule
+from engine.rules.shape import nearest, quoted
 from engine.rules.strata import ORDER, reads
 
 Kind = Literal["base", "derived", "issue"]
@@ -45,7 +47,10 @@ class Graph(msgspec.Struct, frozen=True):
 
 
 def graph(program: Program, *, of: str = "", base: bool = True) -> Graph:
-    """The whole program, or only what leads to and follows from one fact or issue; without base facts if so wished."""
+    """The whole program, or only what leads to and follows from one fact or issue; without base facts if so wished.
+
+    Raises InputError if `of` names nothing in it.
+    """
     rules = {rule.name: rule for rule in (*program.patient, *program.order)}
     edges = {
         Edge(fact, name, closed)
@@ -55,6 +60,9 @@ def graph(program: Program, *, of: str = "", base: bool = True) -> Graph:
     }
     names = {edge.source for edge in edges} | set(rules)
     if of:
+        if of not in names:
+            hint = nearest(of, names)
+            raise InputError(f"{quoted(of)} is no fact or issue of the graph" + (f"; {hint}" if hint else ""))
         kept = {of} | _reached(of, _next(edges, forward=True)) | _reached(of, _next(edges, forward=False))
         names &= kept
         edges = {edge for edge in edges if edge.source in kept and edge.target in kept}

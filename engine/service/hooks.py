@@ -12,7 +12,7 @@ from engine.views import View
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
-    """One CDS service. `added`: the Bundle of the context that the user is about to write; what is shown rests on it."""
+    """One CDS service. `added`: what the context holds that the user is about to write; what is shown rests on it."""
 
     id: str
     hook: str
@@ -28,33 +28,31 @@ HOOKS: Mapping[str, Hook] = {
         Hook(
             id="endplate-patient-view",
             hook="patient-view",
-            title="Endplate: neuromuscular rules for the open chart",
-            description="Overlaps, mimics, misleading antibodies, hazardous drugs and overdue monitoring in the chart that "
-            "is opened, each with its reasons and with what is not known.",
+            title="Endplate: the chart that is opened",
+            description="Findings in the chart that is opened, each with its reasons and with what is not known.",
             view="patient-view",
         ),
         Hook(
             id="endplate-order-select",
             hook="order-select",
-            title="Endplate: hazards of the order that is selected",
-            description="Hazards of the orders that were just selected, for this patient.",
+            title="Endplate: the orders that are selected",
+            description="What speaks against the orders that were just selected, for this patient.",
             view="order",
             added="draftOrders",
         ),
         Hook(
             id="endplate-order-sign",
             hook="order-sign",
-            title="Endplate: hazards of the orders that are signed",
-            description="Hazards of the orders that are about to be signed, for this patient.",
+            title="Endplate: the orders that are signed",
+            description="What speaks against the orders that are about to be signed, for this patient.",
             view="order",
             added="draftOrders",
         ),
         Hook(
             id="endplate-problem-list-item-create",
             hook="problem-list-item-create",
-            title="Endplate: a diagnosis against the record",
-            description="What a diagnosis that is being added means beside the rest of the record: overlaps, mimics, "
-            "evidence that speaks against it.",
+            title="Endplate: a diagnosis that is added",
+            description="What a diagnosis that is being added means beside the rest of the record.",
             view="order",
             added="conditions",
         ),
@@ -66,14 +64,14 @@ REQUIREMENTS = (
 )
 
 
-def discovery(needs: Needs) -> dict[str, Any]:
-    """The answer to `GET /cds-services`."""
+def discovery(needs: Needs, rules: str) -> dict[str, Any]:
+    """The answer to `GET /cds-services`; `rules` is the title of the ruleset."""
     return {
         "services": [
             {
                 "hook": hook.hook,
                 "title": hook.title,
-                "description": hook.description,
+                "description": f"{hook.description} Rules: {rules}.",
                 "id": hook.id,
                 "prefetch": dict(needs.templates),
                 "usageRequirements": REQUIREMENTS,

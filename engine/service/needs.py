@@ -29,7 +29,7 @@ _KEYS = {
 }
 # where a drug is found besides the orders; an order alone counts as having been asked for it
 _ALSO_DRUGS = ("MedicationStatement", "MedicationDispense", "Immunization")
-_UNSEEN = frozenset({"closed-world", "data-quality"})       # groups that no hook shows
+_UNSEEN = frozenset({"closed-world", "data-quality"})  # groups that no hook shows
 
 
 class Needs(msgspec.Struct, frozen=True):

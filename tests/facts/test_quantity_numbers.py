@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_kit import CONCEPTS, bands, dec
 
-from engine.facts.quantity import Measure, against, band, canonical, certainly
+from engine.facts.quantity import Measure, against, band, bare, canonical, certainly
 from engine.model.record import Quantity
 
 TESTS = {
@@ -82,6 +82,24 @@ def test_a_negative_number_without_a_sign_of_its_own_turns_the_comparator(compar
 
 def test_a_count_needs_no_unit_and_takes_any() -> None:
     assert canonical(Quantity(dec(3), "{repeats}"), CONCEPTS["attacks"]) == Measure(dec(3))
+
+
+@pytest.mark.parametrize(("unit", "plain"), [
+    ("{repeats}", "1"), ("{}", "1"), ("%{predicted}", "%"), ("10*3/uL{cells}", "10*3/uL"), ("{beats}/min", "/min"),
+    ("mg/{dose}", "mg"), ("mg", "mg"), ("", ""), ("{", "{"), ("}{", "}{"),
+])
+def test_what_stands_in_curly_brackets_is_no_unit(unit: str, plain: str) -> None:
+    assert bare(unit) == plain
+
+
+def test_a_remark_beside_the_unit_changes_nothing() -> None:
+    assert canonical(Quantity(dec(45), "%{predicted}"), CONCEPTS["share"]) == Measure(dec(45))
+    assert canonical(Quantity(dec(900), "mL{BTPS}"), CONCEPTS["litres"]) == Measure(dec("0.9"))
+    assert canonical(Quantity(dec(45), "{predicted}"), CONCEPTS["share"]) == "unit-unconvertible", "a number alone"
+    assert canonical(Quantity(dec(45), "{" * 9000 + "}" * 9000), CONCEPTS["share"]) == "unit-unconvertible"
+    pigment = CONCEPTS["pigment"]
+    assert against(Quantity(dec(3), "{index}"), Quantity(dec(1), "{ratio}"), pigment) == (Measure(dec(3)), dec(1))
+    assert against(Quantity(dec(3), "{index}"), Quantity(dec(1), "mg/dL"), pigment) is None
 
 
 @pytest.mark.parametrize(("value", "limit", "expected"), [

@@ -243,7 +243,7 @@ def entries(draw: st.DrawFn) -> tuple[Result | Diagnosis | Medication, ...]:
     return tuple(draw(entry(draw(st.sampled_from(theme)), index)) for index in range(draw(st.integers(0, 7))))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(entries(), st.booleans(), st.randoms(use_true_random=False))
 def test_the_order_of_entries_never_matters(found: tuple[Result, ...], complete: bool, shuffle: random.Random) -> None:
     shuffled = list(found)
@@ -252,7 +252,7 @@ def test_the_order_of_entries_never_matters(found: tuple[Result, ...], complete:
         DEFINITIONS)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(entries(), st.booleans())
 def test_the_evidence_of_a_fact_alone_gives_the_same_value(found: tuple[Result, ...], complete: bool) -> None:
     whole = record(*found, complete=complete)

@@ -141,7 +141,7 @@ def test_an_atom_keeps_away_from_ids_with_the_same_hash() -> None:
 
 
 def test_a_number_whose_hash_is_taken_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_hash", lambda text: len(text))
+    monkeypatch.setattr(module, "_hash", len)
     numbers = module._numbers()                       # `sid-0` takes 5, `$pulse` takes 6
     assert [next(numbers) for _ in range(4)] == [0, 10, 100, 1000]
 

@@ -249,7 +249,7 @@ def scratch(tmp_path_factory):
 
 
 @given(file=st.sampled_from(YAML_FILES), seed=st.integers(0, 2**32), value=VALUES)
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_in_any_place_of_any_file_is_accepted_or_refused(scratch, file, seed, value):
     data = load_document(TOY / file).data
     positions = list(walk(data, ()))
@@ -262,7 +262,7 @@ def test_any_value_in_any_place_of_any_file_is_accepted_or_refused(scratch, file
 
 
 @given(file=st.sampled_from(YAML_FILES), seed=st.integers(0, 2**32), text=st.text(max_size=20), cut=st.integers(0, 40))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_in_any_place_of_any_file_is_accepted_or_refused(scratch, file, seed, text, cut):
     whole = (TOY / file).read_text(encoding="utf-8")
     at = random.Random(seed).randrange(len(whole))

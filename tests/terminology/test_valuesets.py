@@ -158,10 +158,10 @@ def test_spellings_of_units(neuromuscular: Terminology, text: str, unit: str) ->
 @pytest.mark.parametrize(
     "text",
     [
-        "Test Not Performed mmol/L", "not done", "TEST CANCELLED, PATIENT CREDITED.  ", "Canceled", "nicht durchgeführt",
-        "Nicht durchgefuehrt.", "storniert", "non effectué", "ANNULÉ", "no realizado", "Muestra insuficiente",
-        "não realizado", "non eseguito", "niet uitgevoerd", "nie wykonano", "ikke utført", "ei tehty", "QNS", "N/A",
-        "unable", "Unknown", "en attente",
+        "Test Not Performed mmol/L", "not done", "TEST CANCELLED, PATIENT CREDITED.  ", "Canceled",
+        "nicht durchgeführt", "Nicht durchgefuehrt.", "storniert", "non effectué", "ANNULÉ", "no realizado",
+        "Muestra insuficiente", "não realizado", "non eseguito", "niet uitgevoerd", "nie wykonano", "ikke utført",
+        "ei tehty", "QNS", "N/A", "unable", "Unknown", "en attente",
     ],
 )  # fmt: skip
 def test_words_that_say_that_there_is_no_result(neuromuscular: Terminology, text: str) -> None:
@@ -170,8 +170,11 @@ def test_words_that_say_that_there_is_no_result(neuromuscular: Terminology, text
     assert neuromuscular.answer_of_text(text) == ""
 
 
-@pytest.mark.parametrize("text", ["negative", "NEGATIF", "none", "absent", "not detected", "nicht nachweisbar", "normal",
-                                  "5.2 nmol/L", "no", "0", "function declined", "unable to walk", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["negative", "NEGATIF", "none", "absent", "not detected", "nicht nachweisbar", "normal", "5.2 nmol/L", "no", "0",
+     "function declined", "unable to walk", ""],
+)  # fmt: skip
 def test_a_result_is_not_taken_for_none(neuromuscular: Terminology, text: str) -> None:
     assert neuromuscular.code("not-done", [("", text)]) == ""
 
@@ -187,7 +190,8 @@ def test_no_answer_also_says_that_there_is_none(neuromuscular: Terminology) -> N
 def test_codes_that_say_that_there_is_no_result(neuromuscular: Terminology) -> None:
     absent = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
     null = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
-    for coding in ((absent, "not-performed"), (absent, "error"), (absent, "unknown"), (null, "UNK"), (SCT, "261665006")):
+    codings = [(absent, "not-performed"), (absent, "error"), (absent, "unknown"), (null, "UNK"), (SCT, "261665006")]
+    for coding in codings:
         assert neuromuscular.code("not-done", [coding]) == "not-done"
         assert not neuromuscular.known([coding]), "it says nothing of what else the resource names"
 
@@ -215,14 +219,15 @@ def test_a_pressure_of_a_ventilated_patient_is_nobodys_strength(
 
 
 def test_a_product_tells_its_strength(neuromuscular: Terminology) -> None:
-    tablets = [row for row in rows("rxnorm.csv") if row["ingredient"] == "pyridostigmine" and row["strength"] == "60 MG"]
-    solutions = [row for row in rows("rxnorm.csv") if row["ingredient"] == "ivig" and row["strength"] == "100 MG/ML"]
+    products = rows("rxnorm.csv")
+    tablets = [row for row in products if row["ingredient"] == "pyridostigmine" and row["strength"] == "60 MG"]
+    solutions = [row for row in products if row["ingredient"] == "ivig" and row["strength"] == "100 MG/ML"]
     assert tablets and solutions
     for row in (*tablets, *solutions):
         (drug,) = neuromuscular.drugs([(RX, row["code"])])
         assert (drug.ingredient, drug.strength) == (row["ingredient"], row["strength"])
-    one, other = (next(row["code"] for row in rows("rxnorm.csv") if row["ingredient"] == "prednisone"
-                       and row["strength"] == strength) for strength in ("5 MG", "20 MG"))
+    steroids = {row["strength"]: row["code"] for row in products if row["ingredient"] == "prednisone"}
+    one, other = steroids["5 MG"], steroids["20 MG"]
     assert neuromuscular.drugs([(RX, one), (RX, one)])[0].strength == "5 MG"
     assert neuromuscular.drugs([(RX, one), (RX, other)])[0].strength == "5 MG; 20 MG", "two strengths are none"
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from valuesets.decisions import (
-    ANSWER_CONCEPTS, ANSWERS_BY_NAME, COMPONENT_CONCEPTS, MUSCLE_REGIONS, NOT_DONE, NOT_THE_SIGN, ROUTE_CODES,
-)  # fmt: skip
+    ANSWER_CONCEPTS,
+    ANSWERS_BY_NAME,
+    COMPONENT_CONCEPTS,
+    MUSCLE_REGIONS,
+    NOT_DONE,
+    NOT_THE_SIGN,
+    ROUTE_CODES,
+)
 from valuesets.tables import SYSTEMS, Row, Tables, usable
 
 

@@ -156,13 +156,9 @@ def exclusion_rows(tables: Tables) -> list[Row]:
     for row in tables.rows["conditions:respiratory-failure"]:
         if usable(row) and ("chronic" in row["display"].lower() or row["code"].startswith("J96.1")):
             rows.append(concept_row("resp-failure-acute", "any", row, "exclude"))
-    rows += [
-        concept_row(
-            fact, "observation", {"short": short, "code": code, "display": display, "confidence": "verified-1"}, "exclude"
-        )
-        for fact in VENTILATED
-        for (short, code), display in VENTILATOR.items()
-    ]
+    for (short, code), display in VENTILATOR.items():
+        row = {"short": short, "code": code, "display": display, "confidence": "verified-1"}
+        rows += [concept_row(fact, "observation", row, "exclude") for fact in VENTILATED]
     return rows
 
 

@@ -56,7 +56,8 @@ ALSO_EXCLUDES = {
 
 # Ventilator pressures beyond the tables. Seen in the ICU test patient of the German Medical Informatics Initiative
 # (mii-testdata, Bundle-mii-exa-test-data-bundle-icu-1), which codes the peak airway pressure of a ventilated patient as
-# SNOMED CT 27913002, Maximum inspiratory pressure: only its other codings and its category tell it from a patient's own.
+# SNOMED CT 27913002, Maximum inspiratory pressure: only its other codings and its category tell it from the strength of
+# a patient.
 VENTILATED = ["mip", "mep", "snip"]
 VENTILATOR = {
     ("sct", "40617009"): "Artificial ventilation (regime/therapy)",  # category of every value of a ventilated patient
@@ -65,6 +66,8 @@ VENTILATOR = {
     ("loinc", "76248-4"): "PEEP Respiratory system --on ventilator",
     ("loinc", "76154-4"): "Airway pressure delta --on ventilator",
     ("loinc", "20079-0"): "Pressure support setting Ventilator",
+    # Da Vinci test EHR, o2teddy_observation_mip: its title is MIP
+    ("loinc", "19976-0"): "Maximum [Pressure] Respiratory system airway opening --during inspiration on ventilator",
     ("mdc", "151973"): "MDC_VENT_PRESS_AWAY_MAX",
     ("mdc", "151975"): "MDC_VENT_PRESS_AWAY_MEAN",
     ("mdc", "151976"): "MDC_VENT_PRESS_AWAY_END_EXP_POS",
@@ -72,8 +75,8 @@ VENTILATOR = {
 }
 
 # Codes by which a sender says, in place of a value, that there is none. Seen as values or as dataAbsentReason: FHIR R4
-# examples (blood-pressure-cancel), AU Core (bodyheight-cancelled, smokingstatus-notasked, bloodpressure-missing, masked),
-# mCODE (not-applicable), US Core (occupation-unknown), MIMIC-IV (MSK). None of them is ever a result.
+# examples (blood-pressure-cancel), AU Core (bodyheight-cancelled, smokingstatus-notasked, bloodpressure-missing,
+# condition-masked), mCODE (not-applicable), US Core (occupation-unknown), MIMIC-IV (MSK). None is ever a result.
 NOT_DONE = {
     ("absent", "not-performed"): "Not Performed",
     ("absent", "not-asked"): "Not Asked",

@@ -1,0 +1,88 @@
+"""One call of a CDS service, read tolerantly: unknown fields are ignored, what is missing is named.
+
+Refused with 400: no JSON object, or without hook, hookInstance and context; with 412: without the patient or the Bundle
+that the hook is about (clinical specification 7.2). Everything else that is missing is unknown in the evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.errors import InputError
+from engine.fhir import decode_json
+from engine.fhir.drafts import Drafts, read_drafts
+from engine.service.hooks import Hook
+from engine.service.outcome import RefusalError
+
+Json = dict[str, Any]
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service is asked. `drafts`: what the user is about to write."""
+
+    instance: str
+    patient: str
+    encounter: str = ""
+    prefetch: Mapping[str, object] = {}
+    drafts: Drafts = Drafts()
+    selected: frozenset[str] = frozenset()  # "Type/id" of the drafts that are asked about; all of them, mostly
+
+
+def decode_object(body: bytes) -> Json:
+    """A body as a JSON object. Raises RefusalError 400 with the reason, without repeating the data."""
+    if not body.strip():
+        raise RefusalError(400, "the body is empty: send a JSON object")
+    try:
+        content = decode_json(body)
+    except InputError as error:
+        raise RefusalError(400, f"the body {error}: send a JSON object") from None
+    if not isinstance(content, dict):
+        raise RefusalError(400, "the body is no JSON object")
+    return content
+
+
+def read_call(content: Json, hook: Hook) -> Call:
+    """The call of a service. Raises RefusalError 400 or 412."""
+    asked = _text(content, "hook")
+    if asked != hook.hook:
+        raise RefusalError(400, f"`hook`: the service `{hook.id}` answers the hook `{hook.hook}` alone")
+    context = content.get("context")
+    if not isinstance(context, dict):
+        raise RefusalError(400, "`context` is missing: it is an object")
+    prefetch = content.get("prefetch")
+    if prefetch is not None and not isinstance(prefetch, dict):
+        raise RefusalError(400, "`prefetch` is no object: it maps keys to resources")
+    encounter = context.get("encounterId")
+    drafts = _drafts(context, hook) if hook.added else Drafts()
+    return Call(
+        instance=_text(content, "hookInstance"),
+        patient=_text(context, "patientId", "context."),
+        encounter=encounter if isinstance(encounter, str) else "",
+        prefetch=prefetch or {},
+        drafts=drafts,
+        selected=_selected(context, drafts),
+    )
+
+
+def _text(content: Json, name: str, where: str = "") -> str:
+    value = content.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise RefusalError(400, f"`{where}{name}` is missing: it is a text")
+    return value.strip()
+
+
+def _drafts(context: Json, hook: Hook) -> Drafts:
+    bundle = context.get(hook.added)
+    if not isinstance(bundle, dict):
+        raise RefusalError(412, f"`context.{hook.added}` is missing: the service `{hook.id}` needs this Bundle")
+    return read_drafts(bundle)
+
+
+def _selected(context: Json, drafts: Drafts) -> frozenset[str]:
+    """The drafts that `selections` names (order-select), or all."""
+    selections = context.get("selections")
+    chosen = {one for one in selections if isinstance(one, str)} if isinstance(selections, list) else set()
+    return drafts.names & chosen or drafts.names

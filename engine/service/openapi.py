@@ -1,0 +1,79 @@
+"""What the OpenAPI page says of bodies and errors; bodies are read by our own tolerant readers, not by a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TEXT = {"type": "string", "minLength": 1}
+_CALL = {
+    "type": "object",
+    "required": ["hook", "hookInstance", "context"],
+    "properties": {
+        "hook": _TEXT,
+        "hookInstance": {"type": "string", "format": "uuid"},
+        "fhirServer": {"type": "string", "format": "uri"},
+        "context": {
+            "type": "object",
+            "required": ["patientId"],
+            "properties": {
+                "userId": _TEXT,
+                "patientId": _TEXT,
+                "encounterId": _TEXT,
+                "selections": {"type": "array", "items": _TEXT},
+                "draftOrders": {"type": "object", "description": "a Bundle (order-select, order-sign)"},
+                "conditions": {"type": "object", "description": "a Bundle (problem-list-item-create)"},
+            },
+        },
+        "prefetch": {
+            "type": "object",
+            "additionalProperties": {"anyOf": [{"type": "object"}, {"type": "null"}]},
+            "description": "FHIR resources by the keys of discovery",
+        },
+        "extension": {"type": "object"},
+    },
+}
+_FEEDBACK = {
+    "type": "object",
+    "required": ["feedback"],
+    "properties": {
+        "feedback": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["card", "outcome"],
+                "properties": {
+                    "card": _TEXT,
+                    "outcome": {"enum": ["accepted", "overridden"]},
+                    "acceptedSuggestions": {"type": "array", "items": {"type": "object", "properties": {"id": _TEXT}}},
+                    "overrideReason": {"type": "object"},
+                    "outcomeTimestamp": {"type": "string", "format": "date-time"},
+                },
+            },
+        }
+    },
+}
+_ERRORS = {
+    400: "the body is no JSON object, or lacks what the hook must have",
+    401: "no valid token of a trusted client",
+    404: "no such service",
+    408: "the body took too long",
+    412: "the patient, or what the hook is about, cannot be had",
+    413: "the body is too large",
+    415: "the body is not JSON, or compressed",
+    500: "a fault of the service; the outcome has the id that is in the log",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses with an OperationOutcome."""
+    content = {"application/fhir+json": {"schema": {"type": "object", "description": "OperationOutcome"}}}
+    return {status: {"description": _ERRORS[status], "content": content} for status in statuses}
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+CALL_BODY = _body(_CALL)
+FEEDBACK_BODY = _body(_FEEDBACK)
