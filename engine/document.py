@@ -101,6 +101,9 @@ class Document:
 
     def _build(self, node: Node, above: tuple[int, ...]) -> Data:
         inside = (*above, id(node))
+        if not isinstance(node, ScalarNode) and str(node.tag) not in (f"{_TAG}map", f"{_TAG}seq"):
+            self._fault(node, f"the tag `{str(node.tag).removeprefix(_TAG)[:40]}` is not used here", "remove the tag")
+            return None
         if isinstance(node, MappingNode):
             mapping: dict[str, Data] = {}
             own: set[str] = set()

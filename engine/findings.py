@@ -176,7 +176,9 @@ def summary(issue: Issue, case: IssueCase, facts: Facts, source: Source) -> str:
     lists: dict[str, Sequence[str]] = {}
     if "{list}" in template:
         lists["list"] = [
-            source.fact(name).shown or name for name, condition in rule.listed if source.state.truth(condition) is True
+            source.fact(name).shown or source.ask_for(name)
+            for name, condition in rule.listed
+            if source.state.truth(condition) is True
         ]
     if "{missing}" in template:
         missing = listed(ways_to_change(issue, source), source.fact, source.ask_for)

@@ -1,7 +1,8 @@
 """Vignettes: small patients with the findings that a clinician expects; run through the same reading and evaluation.
 
 A vignette is read from YAML, composed into FHIR, read back and evaluated. It passes closed-world: every issue of `must`
-with its severity, every display, every derived value, nothing of `must_not`, and nothing outside `must` and `may`.
+with its severity, every display, words that a summary `says`, every derived value, nothing of `must_not`, and nothing
+outside `must` and `may`.
 """
 
 from __future__ import annotations
@@ -86,6 +87,9 @@ def differences(case: Case, evaluation: Evaluation) -> Iterator[str]:
     for issue, display in (case.get("display") or {}).items():
         if issue in found and found[issue].display != display:
             yield f"`{issue}` is shown as {found[issue].display}, expected {display}"
+    for issue, words in (case.get("says") or {}).items():
+        if issue in found and str(words) not in found[issue].summary:
+            yield f"`{issue}` says `{found[issue].summary}`, expected in it: `{words}`"
     for fact, value in (case.get("derived") or {}).items():
         is_value = value_of(fact, evaluation)
         if not fits(is_value, value):

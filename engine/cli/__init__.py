@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -23,3 +24,11 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if os.environ.get("ENDPLATE_DEBUG"):
+            raise
+        sys.stderr.write(
+            f"error: a defect of Endplate ({type(error).__name__}); please report it. ENDPLATE_DEBUG=1 shows the trace, "
+            "which may hold patient data\n"
+        )
+        sys.exit(70)

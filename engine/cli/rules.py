@@ -42,8 +42,7 @@ def show_one(folder: Path | None, name: str, output: Literal["text", "json"]) ->
 
 def check(folder: Path | None) -> None:
     """Compile from the sources, whatever the cache holds; RulesetError lists every fault."""
-    loaded = load_ruleset(folder)
-    load_ruleset(folder, cache_dir=cache_dir())
+    loaded = load_ruleset(folder, cache_dir=cache_dir(), with_vignettes=True)
     rules, facts = len(loaded.program.patient) + len(loaded.program.order), len(loaded.program.base)
     write(f"{loaded.id} {loaded.version} ({loaded.hash}): {rules} rules, {facts} facts, no faults")
 

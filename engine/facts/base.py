@@ -179,9 +179,14 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
         """Concept or ingredient -> definitions that it touches."""
         index: dict[str, set[int]] = {}
         for position, definition in self._of_patient:
-            for name in definition.reads() | definition.drugs():
+            for name in self._with_sources(definition.reads()) | definition.drugs():
                 index.setdefault(name, set()).update(self._followers[position])
         return {name: frozenset(positions) for name, positions in index.items()}
+
+    def _with_sources(self, concepts: frozenset[str]) -> frozenset[str]:
+        """The concepts, and those of which a computed one is made."""
+        computed = (self.tables.concepts[name].computed for name in concepts if name in self.tables.concepts)
+        return concepts.union(*((made.source, made.per) for made in computed if made is not None))
 
     @cached_property
     def _always(self) -> frozenset[int]:
@@ -194,7 +199,7 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
         """Fact -> the concepts (for a fact about drugs alone: ingredients) of which somebody must have been asked."""
         basis: dict[str, frozenset[str]] = {}
         for definition in self.definitions:
-            own = definition.reads() or definition.drugs()
+            own = self._with_sources(definition.reads()) or definition.drugs()
             followed: Iterable[frozenset[str]] = (basis.get(name, frozenset()) for name in definition.follows())
             reads = own.union(*followed)
             basis.update((name, reads) for name in definition.values())

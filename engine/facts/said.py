@@ -54,10 +54,14 @@ def said_by(result: Result) -> str:
     return " ".join(words)
 
 
+_PLAIN_UNIT = str.maketrans({"[": None, "]": None, "*": "^"})
+
+
 def amount(quantity: Quantity) -> str:
-    """A number with comparator and unit, as in the source."""
+    """A number with comparator and unit as people write it: cmH2O for UCUM's `cm[H2O]`, 10^9/L for `10*9/L`."""
     number = f"{quantity.comparator} {quantity.value}" if quantity.comparator else str(quantity.value)
-    return f"{number} {quantity.unit}" if quantity.unit else number
+    unit = quantity.unit.translate(_PLAIN_UNIT)
+    return f"{number} {unit}" if unit else number
 
 
 def evidence_for(view: View, readings: Iterable[Reading]) -> tuple[Evidence, ...]:

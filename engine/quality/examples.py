@@ -107,29 +107,34 @@ class Judge:
             "patient": tuple(rule for rule in program.patient if isinstance(rule, Issue)),
             "order": tuple(rule for rule in program.order if isinstance(rule, Issue)),
         }
+        self._summaries = {
+            issue.name: [case.summary for case in issue.cases] for issues in self._issues.values() for issue in issues
+        }
 
     def wrong(self, example: Example) -> tuple[str, ...]:
         """What differs from the expectation of the vignette."""
         return tuple(differences(example.case, self.evaluation(example)))
 
     def evaluation(self, example: Example) -> Evaluation:
-        """The findings, bare of reasons and texts, and the conclusions."""
+        """The findings, bare of reasons, their summaries not filled in, and the conclusions."""
         findings: list[Finding] = []
         patient: Mapping[str, str] = {}
         for state in example.states:
             known = {**patient, **state.base}
             concluded = self._plain.infer(known, state.part).conclusions
             session = self._plain.session(known, concluded)
-            stand = standing(self._issues[state.part], self._program, session, draft=state.draft)
-            findings += [_bare(*how) for how in sorted(stand)]
+            for shown in sorted(standing(self._issues[state.part], self._program, session, draft=state.draft)):
+                findings.append(self._bare(shown, session.case(shown[0])))
             patient = patient or concluded.values
         reasoned = bool(example.evaluation.conclusions)    # nothing is concluded of a patient whom no rule is about
         return msgspec.structs.replace(
             example.evaluation, findings=tuple(findings), conclusions=patient if reasoned else {}
         )
 
-
-def _bare(issue: str, severity: str, display: str) -> Finding:
-    return Finding(
-        issue=issue, severity=severity, display=display, group="", rule="", version="", hash="", summary="", case=0
-    )
+    def _bare(self, shown: tuple[str, str, str], case: int | None) -> Finding:
+        issue, severity, display = shown
+        words = self._summaries[issue][case] if case is not None else ""
+        return Finding(
+            issue=issue, severity=severity, display=display, group="", rule="", version="", hash="", summary=words,
+            case=case or 0,
+        )  # fmt: skip

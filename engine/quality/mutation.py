@@ -101,10 +101,10 @@ def _holds(session: object, condition: Condition | None) -> bool:
 
 
 def _same_case(before: Rule, old: int | None, after: Rule, new: int | None) -> bool:
-    """Whether two cases say the same. The value of a derived fact says all; of an issue severity and display do too."""
+    """Whether two cases say the same. The value of a derived fact says all; of an issue its severity, display and words."""
     if not isinstance(before, Issue) or not isinstance(after, Issue):
         return True
     if old is None or new is None:
         return old == new
     one, other = before.cases[old], after.cases[new]
-    return (one.severity, one.display, one.adjust) == (other.severity, other.display, other.adjust)
+    return msgspec.structs.replace(one, when=other.when) == other

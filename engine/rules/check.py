@@ -20,13 +20,14 @@ def check(
     declared: Declared,
     needs: Collection[str],
     parameters: Collection[str],
+    fixed: Collection[str],
     orders: Collection[str] | None,
-    vignettes: Iterable[Document],
+    vignettes: Iterable[Document] | None,
 ) -> list[Fault]:
-    """All faults of a ruleset whose rules could be compiled (see the modules of `checks`)."""
+    """All faults of a ruleset whose rules could be compiled (see `checks`). Without `vignettes` these are not asked."""
     return [
         *check_cases(compiled),
         *check_texts(compiled, declared.parameters, orders),
-        *check_unread(compiled, declared, needs, parameters),
-        *check_vignettes(compiled, vignettes),
+        *check_unread(compiled, declared, needs, parameters, fixed),
+        *(check_vignettes(compiled, vignettes) if vignettes is not None else ()),
     ]

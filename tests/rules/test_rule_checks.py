@@ -22,7 +22,7 @@ def folder(tmp_path):
 
 def faults_of(folder: Path) -> list[str]:
     with pytest.raises(RulesetError) as refused:
-        load_ruleset(folder)
+        load_ruleset(folder, with_vignettes=True)
     assert str(refused.value) == "\n".join(map(str, refused.value.faults))
     return [str(fault).replace(f"{folder.as_posix()}/", "") for fault in refused.value.faults]
 
@@ -120,6 +120,8 @@ def test_the_made_up_ruleset_is_accepted():
         (f"{L}/lantern-fever.yaml", "{scan: abnormal}", "{scan: dark}", "nothing reads the set `abnormal` of `scan`"),
         (f"{L}/fever-risk.yaml", "{at-risk: [established, possible]}", "{at-risk: [established, possible], spare: [none]}",
          f"{L}/fever-risk.yaml:11:42: nothing reads the set `spare` of `fever-risk`"),
+        ("tables/classes.yaml", "brightener:", "spare:\n- dimol\nbrightener:",
+         "tables/classes.yaml:1:1: nothing reads the class `spare`; remove it"),
         # vignettes
         ("vignettes/lantern.yaml", "dimol-without-fever: low", "dimol-with-brightener: low",
          "no vignette fires `dimol-without-fever`; add one that names it under `must`"),

@@ -68,7 +68,8 @@ class SiteResultFact(Definition, frozen=True, kw_only=True, tag="site-result"):
         ranks = (*self.rank, *alarm)
         value = min((finding for finding, _ in found), key=ranks.index)
         resting = [reading for finding, day in found if finding == value for reading in day]
-        last = newest(resting)[0]
+        finding_of = {id(reading): said for tests in muscles.values() for said, reading in tests}
+        last = newest([reading for reading in resting if finding_of[id(reading)] == value])[0]
         said = amount(last.result.quantity) if self.above is not None and last.result.quantity else ""
         places = ", ".join(sorted({reading.result.muscle for reading in resting} - {""}))
         return (known(self, value, evidence_for(view, resting), last.day, said=said, muscles=places),)

@@ -1,7 +1,7 @@
-"""What nothing reads: base facts, derived facts, named sets, parameters.
+"""What nothing reads: base facts, derived facts, named sets, classes, parameters.
 
-A fact is read by a rule, a policy, a text or another fact; a set by a condition; a parameter by a fact, a concept, a
-kind or a text. Something that nothing reads is a leftover, or the trace of a rule that was forgotten.
+A fact is read by a rule, a policy, a text or another fact; a set by a condition; a class by a condition, a fact or a
+kind; a parameter by a fact, a concept, a kind or a text. Something that nothing reads is a leftover, or the trace of a rule that was forgotten.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from engine.rules.texts import names
 
 
 def check_unread(
-    compiled: Compiled, declared: Declared, needs: Collection[str], parameters: Collection[str]
+    compiled: Compiled, declared: Declared, needs: Collection[str], parameters: Collection[str], fixed: Collection[str]
 ) -> Iterator[Fault]:
-    """`needs`: facts that other base facts read; `parameters`: those that a fact, concept or kind reads."""
+    """`needs`: facts that other base facts read; `parameters`: those that a fact, concept or kind reads; `fixed`:
+    classes that kinds read by their names."""
     told = _told(compiled)
     cases = [case for source in compiled.sources.values() for case in source.cases]
     by_text = {name for case in cases for text in (case.summary, *case.advice) for name in names(text)}
@@ -35,6 +36,10 @@ def check_unread(
             place = compiled.sources[name].place("conclude")
             yield Fault(place, f"nothing reads the fact {quoted(name)}", "remove the rule, or use what it concludes")
     yield from _sets(compiled, declared)
+    sets = {name for _, name in compiled.sets}
+    for name, place in declared.classes.items():
+        if name not in declared.words and name not in sets and name not in fixed:
+            yield Fault(place, f"nothing reads the class {quoted(name)}", "remove it")
     for name, place in declared.parameters.items():
         if name not in parameters and name not in by_text:
             yield Fault(place, f"nothing reads the parameter {quoted(name)}", "remove it")

@@ -37,6 +37,7 @@ def check_vignettes(compiled: Compiled, documents: Iterable[Document]) -> Iterat
             fires |= must
             silent |= must_not
             _expected(vignette, "display", issues, DISPLAYS)
+            _said(vignette, issues)
             _derived(vignette, compiled)
             for name in sorted(must & must_not):
                 vignette.fault(f"{quoted(name)} must fire and must not", below=("must_not",))
@@ -70,6 +71,16 @@ def _expected(vignette: Node, key: str, issues: set[str], words: tuple[str, ...]
             vignette.at(key).fault_at_key(name, f"{quoted(name)} is no issue", nearest(name, issues))
         vignette.at(key).word(name, words, required=True)
     return issues.intersection(value)
+
+
+def _said(vignette: Node, issues: set[str]) -> None:
+    """Words that the summary of an issue must hold."""
+    if "says" in vignette and vignette.at("says").is_mapping("`says`"):
+        says = vignette.at("says")
+        for name in says.value:
+            says.text(name, required=True)
+            if name not in issues:
+                says.fault_at_key(name, f"{quoted(name)} is no issue", nearest(name, issues))
 
 
 def _named(vignette: Node, key: str, issues: set[str]) -> set[str]:

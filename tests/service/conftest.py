@@ -1,0 +1,56 @@
+"""The service without authentication, on a day that a test may set; hook requests made of vignettes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from engine.evaluation import Evaluator
+from engine.rules.ruleset import load_ruleset
+from engine.service.app import create_app
+from engine.service.feedback import Feedback
+from engine.settings import Settings
+
+Json = dict[str, Any]
+
+
+class Day:
+    """The day on which the service believes to be."""
+
+    def __init__(self) -> None:
+        self.value = date(2026, 3, 1)
+
+    def __call__(self) -> date:
+        return self.value
+
+
+@pytest.fixture(scope="session")
+def evaluator() -> Evaluator:
+    return Evaluator(load_ruleset())
+
+
+@pytest.fixture(scope="session")
+def day() -> Day:
+    return Day()
+
+
+@pytest.fixture(scope="session")
+def kept() -> list[Feedback]:
+    return []
+
+
+@pytest.fixture(scope="session")
+def app(evaluator: Evaluator, day: Day, kept: list[Feedback]) -> FastAPI:
+    settings = Settings(max_body_bytes=2_000_000, check_output=True)
+    return create_app(evaluator, settings, dev=True, today=day, keep=kept.extend)
+
+
+@pytest.fixture(scope="session")
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
