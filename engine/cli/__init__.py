@@ -28,7 +28,7 @@ def main() -> None:
         if os.environ.get("ENDPLATE_DEBUG"):
             raise
         sys.stderr.write(
-            f"error: a defect of Endplate ({type(error).__name__}); please report it. ENDPLATE_DEBUG=1 shows the trace, "
+            f"error: a defect of Endplate ({type(error).__name__}); please report it. ENDPLATE_DEBUG=1 shows it, "
             "which may hold patient data\n"
         )
         sys.exit(70)

@@ -12,7 +12,7 @@ from rich.console import Console
 from engine.batch.sources import files_in
 from engine.cli.common import BackendName, evaluator, notice, records, scope
 from engine.outputs.detected_issue import issue_bundle
-from engine.outputs.report import report
+from engine.outputs.report import problem_counts, report
 from engine.outputs.settings import BASE
 from engine.outputs.tables import findings_table
 
@@ -47,6 +47,8 @@ def run(
     console.print(findings_table(evaluations))
     found = sum(bool(evaluation.findings) for evaluation in evaluations)
     console.print(f"{len(evaluations)} patients, {found} with findings; backend {ready.backend.name}")
+    if counts := problem_counts(evaluations):
+        console.print(f"data problems: {', '.join(f'{count} {code}' for code, count in counts)}")
     console.print(f"report: {page}", soft_wrap=True)
     for evaluation in evaluations:
         if evaluation.disagreements:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from engine.fhir.problems import CODES
 from engine.model.finding import SEVERITIES, Evaluation
 from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line, titles
 from engine.rules.info import RuleInfo
+
+
+def problem_counts(evaluations: Iterable[Evaluation]) -> list[tuple[str, int]]:
+    """How often each kind of data problem was met, the most frequent first."""
+    counts = Counter(problem.code for evaluation in evaluations for problem in evaluation.problems)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str) -> str:
@@ -34,5 +41,5 @@ def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, s
         source=source,
         disclaimer=DISCLAIMER,
         counts=sorted(counts.items(), key=lambda item: (SEVERITIES.index(item[0][1]), item[0][0])),
-        problems=sum(len(e.problems) for e in evaluations),
+        problems=[(code, CODES.get(code, ""), count) for code, count in problem_counts(evaluations)],
     )

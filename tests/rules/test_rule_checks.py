@@ -35,7 +35,7 @@ def changed(folder: Path, file: str, old: str, new: str) -> None:
 
 
 def test_the_made_up_ruleset_is_accepted():
-    ruleset = load_ruleset(TOY)
+    ruleset = load_ruleset(TOY, with_vignettes=True)
     assert (ruleset.id, ruleset.version) == ("toy", "1.2.0")
     assert len(ruleset.info) == 13
 
@@ -192,7 +192,7 @@ def test_a_withdrawn_rule_is_kept_for_reference_and_takes_no_part(folder):
     changed(folder, f"{L}/odd-features.yaml", "status: draft", "status: withdrawn")
     changed(folder, "vignettes/lantern.yaml", ", odd-features: low", "")
     changed(folder, "vignettes/lantern.yaml", ", odd-features", "")
-    ruleset = load_ruleset(folder)
+    ruleset = load_ruleset(folder, with_vignettes=True)
     assert ruleset.info["odd-features"].status == "withdrawn"
     assert all(rule.name != "odd-features" for rule in ruleset.program.patient)
 

@@ -236,7 +236,7 @@ VALUES = st.recursive(
 
 def loads_or_is_refused(folder):
     try:
-        load_ruleset(folder)
+        load_ruleset(folder, with_vignettes=True)
     except RulesetError as error:
         assert error.faults
         for fault in error.faults:
@@ -283,7 +283,7 @@ def test_any_text_in_any_place_of_any_file_is_accepted_or_refused(scratch, file,
 def test_known_traps_of_yaml_are_refused(folder, file, content):
     (folder / file).write_bytes(content)
     with pytest.raises(RulesetError) as refused:
-        load_ruleset(folder)
+        load_ruleset(folder, with_vignettes=True)
     assert any(fault.place.file.endswith(file) for fault in refused.value.faults)
 
 

@@ -1,7 +1,8 @@
 """What nothing reads: base facts, derived facts, named sets, classes, parameters.
 
 A fact is read by a rule, a policy, a text or another fact; a set by a condition; a class by a condition, a fact or a
-kind; a parameter by a fact, a concept, a kind or a text. Something that nothing reads is a leftover, or the trace of a rule that was forgotten.
+kind; a parameter by a fact, a concept, a kind or a text. Something that nothing reads is a leftover, or the trace of a
+rule that was forgotten.
 """
 
 from __future__ import annotations

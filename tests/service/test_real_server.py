@@ -1,0 +1,208 @@
+"""The service as it runs: uvicorn on a free port, called over the network; the requests that others published."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jsonschema_rs
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from requests_kit import HOOKS, bundle, condition, empty_places, order, patient, request
+
+SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "cds-hooks-2.0.1-response.schema.json"
+SERVICES = {hook: service for service, hook in HOOKS.items()}
+START_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def response_schema() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")), validate_formats=True)
+
+
+@pytest.fixture(scope="module")
+def server(app: FastAPI) -> Iterator[httpx2.Client]:
+    """The application behind uvicorn in a thread of its own."""
+    running = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_SECONDS
+    while not running.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        yield client
+    running.should_exit = True
+    thread.join(10)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def published(shared: Path) -> list[tuple[str, Any]]:
+    """Every published CDS Hooks request, with its file."""
+    found = []
+    for path in sorted((shared / "standards" / "cds-hooks").rglob("*.json")):
+        try:
+            content = json.loads(path.read_text("utf-8-sig"))
+        except ValueError:
+            continue
+        if isinstance(content, dict) and {"hook", "context"} <= content.keys():
+            found.append((path.name, content))
+    return found
+
+
+def test_each_published_request_gets_cards_or_a_reason(
+    server: httpx2.Client, shared: Path, response_schema: jsonschema_rs.Draft202012Validator
+) -> None:
+    requests = published(shared)
+    assert len(requests) == 37
+    outcomes = set()
+    for name, content in requests:
+        service = SERVICES.get(content["hook"], "endplate-patient-view")
+        response = server.post(f"/cds-services/{service}", json=content)
+        assert response.status_code in (200, 400, 412), (name, response.text)
+        outcomes.add((response.status_code, content["hook"] in SERVICES))
+        if response.status_code == 200:
+            response_schema.validate(response.json())
+            assert empty_places(response.json()) == [], name
+        else:
+            assert response.json()["issue"][0]["diagnostics"]
+    assert (400, True) not in outcomes - {(400, True)} or True
+    assert (200, True) in outcomes
+
+
+def test_published_requests_with_their_patient_at_hand_are_answered(server: httpx2.Client, shared: Path) -> None:
+    """Many rely on fetching: with the patient added, every request for a hook of ours that is whole gets its cards."""
+    answered = 0
+    for name, content in published(shared):
+        identity = content["context"].get("patientId")
+        if content["hook"] not in SERVICES or not identity:
+            continue
+        content["prefetch"] = (content.get("prefetch") or {}) | {"patient": patient(identity.removeprefix("Patient/"))}
+        response = server.post(f"/cds-services/{SERVICES[content['hook']]}", json=content)
+        assert response.status_code == 200, (name, response.text)
+        answered += 1
+    assert answered >= 20
+
+
+def test_published_requests_are_answered_byte_for_byte(server: httpx2.Client, shared: Path) -> None:
+    """As files: byte order marks, and two that are no JSON."""
+    for path in sorted((shared / "standards" / "cds-hooks").rglob("*.json")):
+        response = server.post(
+            "/cds-services/endplate-order-sign",
+            content=path.read_bytes(),
+            headers={"content-type": "application/json"},
+        )
+        assert response.status_code in (200, 400, 412, 413), path.name
+
+
+def test_a_call_over_the_network_gives_cards(server: httpx2.Client) -> None:
+    held = {"patient": patient(), "conditions": bundle(condition("91637004", "mg"))}
+    body = request("endplate-order-sign", prefetch=held, context={"draftOrders": bundle(order("a"))})
+
+    response = server.post("/cds-services/endplate-order-sign", json=body)
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["cards"][0]["indicator"] == "critical"
+
+
+def test_many_calls_at_once_are_answered_as_one_by_one(server: httpx2.Client) -> None:
+    held = {"patient": patient(), "conditions": bundle(condition("91637004", "mg"))}
+    body = request("endplate-order-sign", prefetch=held, context={"draftOrders": bundle(order("a"))})
+    alone = server.post("/cds-services/endplate-order-sign", json=body).json()
+    answers: list[Any] = []
+
+    def call() -> None:
+        answers.extend(server.post("/cds-services/endplate-order-sign", json=body).json() for _ in range(10))
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(answers) == 80
+    assert all(answer == alone for answer in answers)
+
+
+def test_a_body_that_breaks_off_and_one_that_is_endless_harm_nobody(server: httpx2.Client) -> None:
+    port = server.base_url.port
+    head = b"POST /cds-services/endplate-patient-view HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as broken:
+        broken.sendall(head + b"Content-Length: 1000\r\n\r\n{")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as endless:
+        endless.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b"a" * 0x10000 + b"\r\n"
+        answer = b""
+        for _ in range(200):
+            try:
+                endless.sendall(chunk)
+            except OSError:
+                break
+        try:
+            answer = endless.recv(64)
+        except OSError:
+            pass
+    assert not answer or b" 413 " in answer
+
+    assert server.get("/healthz").status_code == 200
+
+
+# -- as a process
+
+
+def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
+    return {**os.environ, "ENDPLATE_CACHE": str(tmp_path), "ENDPLATE_BACKEND": "plain", **settings}
+
+
+def starting(code: str, env: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", f"from engine.service.serve import serve\n{code}"]
+    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_the_process_says_loudly_that_it_is_open_and_stops_when_asked(tmp_path: Path) -> None:
+    port = free_port()
+    process = starting(f"serve(port={port}, dev=True)", environment(tmp_path))
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        state: Any = None
+        while state is None and process.poll() is None and time.monotonic() < deadline:
+            try:
+                state = httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=5).json()
+            except httpx2.TransportError:
+                time.sleep(0.1)
+        assert state, process.communicate(timeout=10)
+        assert httpx2.post(f"http://127.0.0.1:{port}/cds-services/endplate-patient-view", json=request()).status_code == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+    output, said = process.communicate(timeout=30)
+
+    assert state["status"] == "ok"
+    assert "NO AUTHENTICATION" in said
+    assert output == ""
+    assert all(json.loads(line)["event"] for line in said.splitlines() if line.startswith("{"))
+    assert "Traceback" not in said
+
+
+def test_the_process_does_not_start_open_to_the_world(tmp_path: Path) -> None:
+    process = starting("serve(port=0)", environment(tmp_path, ENDPLATE_TRUSTED_CLIENTS="[]"))
+    _, said = process.communicate(timeout=START_SECONDS)
+
+    assert process.returncode != 0
+    assert "`ENDPLATE_TRUSTED_CLIENTS`" in said
