@@ -5,6 +5,7 @@ A list or an object is given as JSON: `ENDPLATE_CORS_ORIGINS='["https://ehr.exam
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from engine.errors import SettingsError
 
 PREFIX = "ENDPLATE_"
+
+
+def cache_folder() -> Path:
+    """The cache folder of the user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "endplate"
 
 
 class TrustedClient(BaseModel):
@@ -37,7 +43,7 @@ class Settings(BaseSettings):
     )
     ruleset: Annotated[Path | None, Field(description="folder of another ruleset")] = None
     valuesets: Annotated[tuple[Path, ...], Field(description="folders of a site's own value sets")] = ()
-    cache: Annotated[Path | None, Field(description="folder for compiled rulesets")] = None
+    cache: Path = Field(default_factory=cache_folder, description="folder for compiled rulesets")
     tenant: Annotated[str, Field(description="part of the key of a patient, where ids repeat between hospitals")] = ""
     backend: Annotated[
         Literal["auto", "plain", "both"],

@@ -1,13 +1,39 @@
-"""Fixtures that every room of the tests may use."""
+"""Fixtures and rules for all tests: what is left out is listed, and in continuous integration it fails."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.inference.backends import available
+
 ROOT = Path(__file__).resolve().parent.parent
+NO_DURABLE = "durable-rules is not installed"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "soak: has a long form, with ENDPLATE_SOAK=1")
+    config.addinivalue_line("markers", "durable: needs durable-rules")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "durable" not in available():
+        for item in items:
+            if item.get_closest_marker("durable"):
+                item.add_marker(pytest.mark.skip(reason=NO_DURABLE))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """With ENDPLATE_CI set nothing may be left out: a skipped test fails and says why."""
+    report = yield
+    if os.environ.get("ENDPLATE_CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"left out in continuous integration: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.rules.program import All, Any, AtLeast, Condition, Issue, Literal, Program, Rule
 
 TRUE, FALSE = 1, -1
-FEW = 24                                  # values of a fact that are kept apart; of more, those no test tells apart are one
+FEW = 24                                  # values of a fact that are kept apart; of more, those no test parts are one
 
 Rails = tuple[int, int]                   # of a condition: true, false
 
@@ -45,8 +45,8 @@ class Clauses:
             self._rule(rule)
 
     def variant(self, program: Program, changed: Collection[str]) -> Clauses:
-        """Another program over the same base facts: the rules of `changed`, and all that read them, are said anew on top
-        of these clauses, so that both programs can be asked about at once."""
+        """Another program over the same base facts. The rules of `changed`, and all that read them, are said anew on
+        top of these clauses, so that both programs can be asked about at once."""
         other = object.__new__(Clauses)
         other.clauses, other.members = [*self.clauses], self.members
         other.program, other.rules = program, (*program.patient, *program.order)

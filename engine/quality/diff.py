@@ -86,9 +86,8 @@ class Versions:
         """What differs between them."""
         before, after = self._rules
         logic = {name for name in before.keys() & after.keys() if not _same(before[name], after[name])}
-        texts = {
-            name for name in before.keys() & after.keys() - logic if self.old.info[name].hash != self.new.info[name].hash
-        }
+        old, new = self.old.info, self.new.info
+        texts = {name for name in before.keys() & after.keys() - logic if old[name].hash != new[name].hash}
         one, other = self._definitions
         numbers = [
             {name: f"{p.value} {p.unit}".strip() for name, p in ruleset.facts.parameters.items()}
@@ -149,8 +148,9 @@ class Versions:
             return self._ways[issue]
         found: dict[str, None] = {}
         todo = [issue]
-        policies = [c.when for r in (self.old, self.new) for c in (*r.program.gates, *r.program.adjustments.values())]
-        todo += [test.fact for condition in policies for test in literals(condition)]
+        for program in (self.old.program, self.new.program):
+            policies = [gate.when for gate in program.gates] + [a.when for a in program.adjustments.values()]
+            todo += [test.fact for condition in policies for test in literals(condition)]
         while todo:
             name = todo.pop(0)
             if name in found:

@@ -1,5 +1,5 @@
-"""Small changes of base facts and concepts, one at a time: a limit moved by a step to either side, its comparator flipped
-between inclusive and exclusive, a band, an option, or one item of a list left out.
+"""Small changes of base facts and concepts, one at a time: a limit moved by a step to either side, its comparator
+flipped between inclusive and exclusive, a band, an option, or one item of a list left out.
 
 A step is one unit of the last digit as the number is written (a tenth for 1), one day for times.
 """
@@ -22,7 +22,9 @@ FLIPPED: Mapping[str, Literal["below", "at_most", "above", "at_least"]] = {
     "below": "at_most", "at_most": "below", "above": "at_least", "at_least": "above",
 }
 TEXTS = frozenset({"name", "title", "ask_for", "shown", "prevalence", "common", "sets", "otherwise"})
-LEFT = frozenset({"drugs", "table", "regions", "ingredients", "ended-conflicts", "component", "concept", "fact", "value"})
+LEFT = frozenset(
+    {"drugs", "table", "regions", "ingredients", "ended-conflicts", "component", "concept", "fact", "value"}
+)
 CONCEPT_TEXTS = frozenset({"name", "title", "common", "reading", "unit"})
 
 Change = tuple[str, Any]
@@ -125,7 +127,7 @@ def scaled(value: Decimal) -> Iterator[tuple[str, Decimal]]:
 
 
 def _of_struct(struct: Any, step: Decimal | None = None) -> Iterator[Change]:
-    for field in fields_of(type(struct)):
+    for field in msgspec.structs.fields(struct):
         value = getattr(struct, field.name)
         if field.name in TEXTS or value is None:
             continue
@@ -193,7 +195,7 @@ def _of_mapping(name: str, kind: Any, mapping: Mapping[str, Any]) -> Iterator[Ch
 
 
 def _of_numbers(struct: Any) -> Iterator[Change]:
-    for field in fields_of(type(struct)):
+    for field in msgspec.structs.fields(struct):
         value = getattr(struct, field.name)
         if isinstance(value, Decimal | int) and not isinstance(value, bool):
             for what, new in moved(Decimal(value), Decimal(1) if isinstance(value, int) else None):

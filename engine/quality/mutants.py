@@ -10,12 +10,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from engine.inference.kleene import conditions
+from engine.inference.kleene import conditions, literals
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.quality.wording import Wording
-from engine.rules.program import All, Any, AtLeast, Condition, Issue, Literal, Program, Rule
+from engine.rules.program import (
+    Adjustment,
+    All,
+    Any,
+    AtLeast,
+    Condition,
+    DerivedCase,
+    Gate,
+    Issue,
+    IssueCase,
+    Literal,
+    Program,
+    Rule,
+)
 
-MANY = 24                              # values of a fact beyond which they stand for members of classes: none is dropped
+MANY = 24                              # more values than these are members of classes: none is dropped by itself
 
 Change = tuple[str, Condition]
 
@@ -55,64 +68,75 @@ class Mutants:
 
     def of_rule(self, rule: Rule) -> Iterator[tuple[str, Rule]]:
         """The changes of one rule."""
-        for index, case in enumerate(rule.cases):
+        for index in range(len(rule.cases)):
             where = f", case {index + 1}" if len(rule.cases) > 1 else ""
-            before, after = rule.cases[:index], rule.cases[index + 1 :]
             if len(rule.cases) > 1:
-                yield f"{where}: dropped", _with_cases(rule, (*before, *after))
-            changes: list[tuple[str, object]] = [
-                (what, msgspec.structs.replace(case, when=when)) for what, when in self.changes(case.when)
-            ]
-            if isinstance(rule, Issue):
-                issue_case = rule.cases[index]
-                changes += [
-                    (f"without adjustment {name}",
-                     msgspec.structs.replace(issue_case, adjust=tuple(n for n in issue_case.adjust if n != name)))
-                    for name in issue_case.adjust
-                ]
-                if issue_case.display:
-                    changes.append(("with the default display", msgspec.structs.replace(issue_case, display="")))
+                yield f"{where}: dropped", _with_case(rule, index)
+            changes = self._of_issue_case(rule.cases[index]) if isinstance(rule, Issue) else (
+                self._of_derived_case(rule.cases[index])
+            )
             for what, changed in changes:
-                yield f"{where}: {what}", _with_cases(rule, (*before, changed, *after))
+                yield f"{where}: {what}", _with_case(rule, index, changed)
         if isinstance(rule, Issue) and rule.unless is not None:
             yield ": without its unless", msgspec.structs.replace(rule, unless=None)
             for what, unless in self.changes(rule.unless):
                 yield f", unless: {what}", msgspec.structs.replace(rule, unless=unless)
 
+    def _of_derived_case(self, case: DerivedCase) -> Iterator[tuple[str, DerivedCase | IssueCase]]:
+        for what, when in self.changes(case.when):
+            yield what, msgspec.structs.replace(case, when=when)
+
+    def _of_issue_case(self, case: IssueCase) -> Iterator[tuple[str, DerivedCase | IssueCase]]:
+        for what, when in self.changes(case.when):
+            yield what, msgspec.structs.replace(case, when=when)
+        for name in case.adjust:
+            others = tuple(other for other in case.adjust if other != name)
+            yield f"without adjustment {name}", msgspec.structs.replace(case, adjust=others)
+        if case.display:
+            yield "with the default display", msgspec.structs.replace(case, display="")
+
     def of_policies(self) -> Iterator[Mutant]:
         """The changes of gates and adjustments."""
         program = self._program
         for index, gate in enumerate(program.gates):
-            name, others = f"gate {index + 1}", (program.gates[:index], program.gates[index + 1 :])
-
-            def with_gate(*gate_: object, others: tuple[object, ...] = others) -> Program:
-                return msgspec.structs.replace(program, gates=(*others[0], *gate_, *others[1]))  # type: ignore[misc]
-
-            yield Mutant(name=f"{name}: dropped", program=with_gate(), tests=(gate.when, None))
-            for what, when in self.changes(gate.when):
-                changed = msgspec.structs.replace(gate, when=when)
-                yield Mutant(name=f"{name}: {what}", program=with_gate(changed), tests=(gate.when, when))
-            for group in gate.keep or ():
-                changed = msgspec.structs.replace(gate, keep=tuple(g for g in gate.keep or () if g != group))
-                yield Mutant(name=f"{name}: mutes {group}", program=with_gate(changed), tests=(gate.when, None))
-            for group in gate.mute or ():
-                changed = msgspec.structs.replace(gate, mute=tuple(g for g in gate.mute or () if g != group))
-                yield Mutant(name=f"{name}: keeps {group}", program=with_gate(changed), tests=(gate.when, None))
+            before, after = program.gates[:index], program.gates[index + 1 :]
+            for what, changed, when in self._of_gate(gate):
+                gates = (*before, *changed, *after)
+                yield Mutant(
+                    name=f"gate {index + 1}: {what}",
+                    program=msgspec.structs.replace(program, gates=gates),
+                    tests=(gate.when, when),
+                )
         for name, adjustment in program.adjustments.items():
-            ways = [(what, msgspec.structs.replace(adjustment, when=when)) for what, when in
-                    self.changes(adjustment.when)]
-            if adjustment.severity:
-                ways.append(("leaves the severity", msgspec.structs.replace(adjustment, severity="")))
-            if adjustment.display:
-                ways.append(("leaves the display", msgspec.structs.replace(adjustment, display="")))
-            for what, changed_adjustment in ways:
-                adjustments = {**program.adjustments, name: changed_adjustment}
+            for what, changed_adjustment in self._of_adjustment(adjustment):
                 same = changed_adjustment.when == adjustment.when
                 yield Mutant(
                     name=f"adjustment {name}: {what}",
-                    program=msgspec.structs.replace(program, adjustments=adjustments),
+                    program=msgspec.structs.replace(
+                        program, adjustments={**program.adjustments, name: changed_adjustment}
+                    ),
                     tests=(adjustment.when, None if same else changed_adjustment.when),
                 )
+
+    def _of_gate(self, gate: Gate) -> Iterator[tuple[str, tuple[Gate, ...], Condition | None]]:
+        """What is changed, the gate as it is then (none: dropped), and its condition where that is what was changed."""
+        yield "dropped", (), None
+        for what, when in self.changes(gate.when):
+            yield what, (msgspec.structs.replace(gate, when=when),), when
+        for group in gate.keep or ():
+            kept = tuple(other for other in gate.keep or () if other != group)
+            yield f"mutes {group}", (msgspec.structs.replace(gate, keep=kept),), None
+        for group in gate.mute or ():
+            muted = tuple(other for other in gate.mute or () if other != group)
+            yield f"keeps {group}", (msgspec.structs.replace(gate, mute=muted),), None
+
+    def _of_adjustment(self, adjustment: Adjustment) -> Iterator[tuple[str, Adjustment]]:
+        for what, when in self.changes(adjustment.when):
+            yield what, msgspec.structs.replace(adjustment, when=when)
+        if adjustment.severity:
+            yield "leaves the severity", msgspec.structs.replace(adjustment, severity="")
+        if adjustment.display:
+            yield "leaves the display", msgspec.structs.replace(adjustment, display="")
 
     # -- conditions -----------------------------------------------------------------------------------------------
 
@@ -137,7 +161,7 @@ class Mutants:
     def _of_test(self, test: Literal) -> Iterator[Change]:
         said = self._wording.test(test)
         closed = frozenset(self._values[test.fact])
-        if 1 < len(test.values) and len(closed) <= MANY:
+        if len(test.values) > 1 and len(closed) <= MANY:
             for value in sorted(test.values):
                 yield f"({said}) less {value}", msgspec.structs.replace(test, values=test.values - {value})
         if not test.positive:
@@ -161,12 +185,12 @@ def replaced(program: Program, rule: Rule) -> Program:
     return msgspec.structs.replace(program, patient=swapped(program.patient), order=swapped(program.order))
 
 
-def _with_cases(rule: Rule, cases: tuple[object, ...]) -> Rule:
-    return msgspec.structs.replace(rule, cases=cases)  # type: ignore[arg-type]
+def _with_case(rule: Rule, index: int, *case: DerivedCase | IssueCase) -> Rule:
+    """The rule with another case in the place of one, or without it."""
+    cases = (*rule.cases[:index], *case, *rule.cases[index + 1 :])
+    return msgspec.structs.replace(rule, cases=cases)
 
 
 def facts_of(rule: Rule) -> tuple[str, ...]:
     """The facts that a rule reads."""
-    from engine.inference.kleene import literals  # noqa: PLC0415
-
     return tuple(dict.fromkeys(test.fact for condition in conditions(rule) for test in literals(condition)))

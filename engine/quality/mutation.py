@@ -37,7 +37,7 @@ class Mutation:
     def __init__(self, ruleset: Ruleset, examples: Sequence[Example]) -> None:
         self._program = ruleset.program
         self._rules = {rule.name: rule for rule in (*self._program.patient, *self._program.order)}
-        self._examples = [example for example in examples]
+        self._examples = list(examples)
         self._judging = {example.index for example in examples if not example.wrong}
         self._states: dict[Part, list[State]] = {"patient": [], "order": []}
         for example in self._examples:
@@ -101,7 +101,7 @@ def _holds(session: object, condition: Condition | None) -> bool:
 
 
 def _same_case(before: Rule, old: int | None, after: Rule, new: int | None) -> bool:
-    """Whether two cases say the same. The value of a derived fact says all; of an issue its severity, display and words."""
+    """Whether two cases say the same: of a derived fact the value is all, of an issue everything but its condition."""
     if not isinstance(before, Issue) or not isinstance(after, Issue):
         return True
     if old is None or new is None:

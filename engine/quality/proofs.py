@@ -31,8 +31,8 @@ class Always(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Whether two programs can show other findings, the same in other words, only conclude otherwise, or nothing at all.
-    `example`: base facts with which they show other findings."""
+    """What two programs can do otherwise: show other findings, the same in other words, only conclude otherwise, or
+    nothing at all. `example`: base facts with which they show other findings."""
 
     what: Literal["findings", "words", "conclusions", "nothing"]
     example: Facts = {}

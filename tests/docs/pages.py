@@ -22,6 +22,8 @@ from pathlib import Path
 
 import msgspec
 
+from engine.inference.backends import available
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = tuple(
     path
@@ -157,7 +159,9 @@ def plain(text: str) -> str:
 
 
 def says(expected: str, printed: str) -> bool:
-    """Whether the output is what the page shows."""
+    """Whether the output is what the page shows. Pages show it as it is where durable-rules is installed."""
+    if "both" not in available():
+        expected = expected.replace("backend both", "backend plain")
     pattern = ""
     for line in expected.splitlines():
         if line.strip() == "...":

@@ -34,7 +34,10 @@ class Stubborn:
         self.closed = True
 
 
-@pytest.mark.parametrize("name", ["plain", "durable", "both"])
+NEEDS_DURABLE = [pytest.param(name, marks=pytest.mark.durable) for name in ("durable", "both")]
+
+
+@pytest.mark.parametrize("name", ["plain", *NEEDS_DURABLE])
 def test_every_backend_gives_the_same_answer(name: Name) -> None:
     backend = make_backend(name, HOUSE)
     assert backend.name == name
@@ -43,6 +46,7 @@ def test_every_backend_gives_the_same_answer(name: Name) -> None:
     backend.close()
 
 
+@pytest.mark.durable
 def test_a_guarded_backend_gives_it_too() -> None:
     backend = make_backend("both", HOUSE, guarded=True)
     assert backend.infer(FIRE) == PlainBackend(HOUSE).infer(FIRE)
@@ -83,6 +87,7 @@ def test_closing_both_closes_the_durable_one() -> None:
     assert stubborn.closed
 
 
+@pytest.mark.durable
 def test_available_tells_what_can_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == ("plain", "durable", "both")
 

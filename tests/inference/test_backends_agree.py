@@ -19,6 +19,8 @@ from engine.inference.plain import PlainBackend
 from engine.inference.port import compare
 from engine.rules.program import Conclusions, Program
 
+pytestmark = pytest.mark.durable
+
 SOAK = os.environ.get("ENDPLATE_SOAK") == "1"
 LOTS, PROGRAMS = (300, 100) if SOAK else (1, 60)
 

@@ -12,6 +12,8 @@ from engine.inference.plain import PlainBackend
 from engine.rules.program import Issue, Program
 from engine.rules.ruleset import load_ruleset
 
+pytestmark = pytest.mark.durable
+
 
 @pytest.fixture(scope="module")
 def program() -> Program:

@@ -19,6 +19,8 @@ from engine.inference.durable import DurableBackend
 from engine.inference.plain import PlainBackend
 from engine.rules.program import Program, Rule
 
+pytestmark = pytest.mark.durable
+
 SOAK = os.environ.get("ENDPLATE_SOAK") == "1"
 FIRE = {"smoke": "seen", "heat": "present", "cooking": "absent"}
 

@@ -18,6 +18,8 @@ from engine.inference.guarded import GuardedDurable
 from engine.inference.plain import PlainBackend
 from engine.inference.port import Inference
 
+pytestmark = pytest.mark.durable
+
 FIRE = {"smoke": "seen", "heat": "present", "cooking": "absent"}
 RIGHT = PlainBackend(HOUSE).infer(FIRE)
 

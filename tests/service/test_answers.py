@@ -69,7 +69,9 @@ def evaluated(evaluator: Evaluator, composed: Json, now: date) -> Evaluation:
 
 
 def expected_cards(evaluator: Evaluator, shown: Evaluation) -> list[tuple[str, str]]:
-    return [(c["summary"], c["indicator"]) for c in cards_response(shown, evaluator.ruleset.info, base="urn:x")["cards"]]
+    return [
+        (c["summary"], c["indicator"]) for c in cards_response(shown, evaluator.ruleset.info, base="urn:x")["cards"]
+    ]
 
 
 def drafts_of(resources: list[Json]) -> list[Json]:

@@ -163,7 +163,7 @@ def test_the_same_jti_of_two_clients_is_two_tokens() -> None:
 
     assert accepts(authenticator, token(jti="1"))
     assert accepts(authenticator, token("rsa", "RS384", iss=OTHER, jti="1"))
-    assert not accepts(authenticator, token("rsa", "RS384", iss=EHR))     # a client signs for itself alone
+    assert not accepts(authenticator, token("rsa", "RS384", iss=EHR))  # a client signs for itself alone
 
 
 def test_a_replaced_file_of_keys_is_read_again(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from engine.settings import Settings
 
 Json = dict[str, Any]
 VIEW = "/cds-services/endplate-patient-view"
-SECRET = "Zaphod-Beeblebrox-1952"
+NAME = "Zaphod-Beeblebrox-1952"
 
 
 def refused(client: TestClient, status: int, path: str = VIEW, **call: Any) -> str:
@@ -32,7 +32,7 @@ def refused(client: TestClient, status: int, path: str = VIEW, **call: Any) -> s
     assert outcome["resourceType"] == "OperationOutcome"
     [issue] = outcome["issue"]
     assert issue["severity"] == "error"
-    assert SECRET not in response.text
+    assert NAME not in response.text
     return str(issue["diagnostics"])
 
 
@@ -56,14 +56,16 @@ def raw(body: bytes | str, kind: str = "application/json") -> Json:
         (b"\xff\xfe{\x00}\x00", "UTF-16"),
         (b'{"hook": "\xff"}', "UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (f'{{"hook": "{SECRET}'.encode(), "is no JSON"),
+        (f'{{"hook": "{NAME}'.encode(), "is no JSON"),
     ],
 )
 def test_a_body_that_is_no_json_object_is_400(client: TestClient, body: bytes, reason: str) -> None:
     assert reason in refused(client, 400, **raw(body))
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "multipart/form-data", "application/x-www-form-urlencoded"]
+)
 def test_another_media_type_is_415(client: TestClient, kind: str) -> None:
     assert "application/json" in refused(client, 415, **raw(json.dumps(request()), kind))
 
@@ -109,7 +111,7 @@ def test_the_id_of_the_patient_is_named_if_it_is_missing(client: TestClient, val
 
 
 def test_another_hook_than_the_one_of_the_service_is_400(client: TestClient) -> None:
-    assert "`patient-view` alone" in refused(client, 400, json=request() | {"hook": SECRET})
+    assert "`patient-view` alone" in refused(client, 400, json=request() | {"hook": NAME})
 
 
 def test_a_prefetch_that_is_no_object_is_400(client: TestClient) -> None:
@@ -117,9 +119,9 @@ def test_a_prefetch_that_is_no_object_is_400(client: TestClient) -> None:
 
 
 def test_an_unknown_service_address_or_method_is_404_or_405(client: TestClient) -> None:
-    assert "GET /cds-services" in refused(client, 404, f"/cds-services/{SECRET}", json=request())
-    assert "GET /cds-services" in refused(client, 404, f"/cds-services/{SECRET}/feedback", json={"feedback": []})
-    assert "GET /cds-services" in refused(client, 404, f"/Patient/{SECRET}", json={})
+    assert "GET /cds-services" in refused(client, 404, f"/cds-services/{NAME}", json=request())
+    assert "GET /cds-services" in refused(client, 404, f"/cds-services/{NAME}/feedback", json={"feedback": []})
+    assert "GET /cds-services" in refused(client, 404, f"/Patient/{NAME}", json={})
     assert "method" in refused(client, 405, "/cds-services", json={})
 
 
@@ -132,7 +134,10 @@ def test_an_unknown_service_address_or_method_is_404_or_405(client: TestClient) 
         ({}, "was not supplied"),
         (None, "was not supplied"),
         ({"patient": None}, "was null"),
-        ({"patient": {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}}, "error"),
+        (
+            {"patient": {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}},
+            "error",
+        ),
         ({"patient": patient("another")}, "does not hold the patient"),
         ({"patient": bundle()}, "does not hold the patient"),
         ({"patient": "Patient/p"}, "does not hold the patient"),
@@ -167,7 +172,9 @@ def test_the_patient_is_found_under_any_key_and_in_a_bundle(client: TestClient, 
     ],
 )
 @pytest.mark.parametrize("value", [None, [], "Bundle", 3])
-def test_without_what_the_hook_is_about_it_is_412(client: TestClient, service: str, element: str, value: object) -> None:
+def test_without_what_the_hook_is_about_it_is_412(
+    client: TestClient, service: str, element: str, value: object
+) -> None:
     body = request(service, context={element: value})
 
     assert f"`context.{element}`" in refused(client, 412, f"/cds-services/{service}", json=body)
@@ -234,34 +241,34 @@ def test_a_fault_is_500_with_an_id_and_neither_answer_nor_log_hold_patient_data(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
-        raise ValueError(f"cannot read {SECRET}")
+        raise ValueError(f"cannot read {NAME}")
 
     monkeypatch.setattr(Responder, "answer", fails)
     app = create_app(evaluator, Settings(), dev=True)
     with capture_logs() as logs, TestClient(app) as client:
-        response = client.post(VIEW, json=request(context={"patientId": SECRET}))
+        response = client.post(VIEW, json=request(context={"patientId": NAME}))
 
     assert response.status_code == 500
     [failed] = [line for line in logs if line["event"] == "failed"]
     assert response.json()["id"] == failed["outcome"]
     assert failed["error"] == "ValueError"
-    assert SECRET not in response.text
-    assert SECRET not in json.dumps(logs)
+    assert NAME not in response.text
+    assert NAME not in json.dumps(logs)
 
 
 def test_logs_of_answers_and_refusals_hold_no_patient_data(app: FastAPI) -> None:
-    named = patient(SECRET) | {"name": [{"family": SECRET}], "identifier": [{"value": SECRET}]}
-    about = {"patientId": SECRET, "userId": f"Practitioner/{SECRET}"}
-    spoken = {"card": SECRET, "outcome": "overridden", "overrideReason": {"reason": {"code": SECRET, "system": "x"}}}
+    named = patient(NAME) | {"name": [{"family": NAME}], "identifier": [{"value": NAME}]}
+    about = {"patientId": NAME, "userId": f"Practitioner/{NAME}"}
+    spoken = {"card": NAME, "outcome": "overridden", "overrideReason": {"reason": {"code": NAME, "system": "x"}}}
     with capture_logs() as logs, TestClient(app) as client:
         assert client.post(VIEW, json=request(prefetch={"patient": named}, context=about)).status_code == 200
         refused(client, 412, json=request(context=about))
-        refused(client, 400, json=request() | {"hook": SECRET})
-        refused(client, 404, f"/cds-services/{SECRET}?name={SECRET}", json={})
+        refused(client, 400, json=request() | {"hook": NAME})
+        refused(client, 404, f"/cds-services/{NAME}?name={NAME}", json={})
         assert client.post(f"{VIEW}/feedback", json={"feedback": [spoken]}).status_code == 200
 
     assert len(logs) >= 10
-    assert SECRET not in json.dumps(logs)
+    assert NAME not in json.dumps(logs)
     assert INSTANCE not in json.dumps(logs)
 
 
@@ -275,5 +282,7 @@ def test_a_request_can_be_found_in_the_log(client: TestClient) -> None:
 def test_deep_nesting_inside_a_resource_is_answered_or_refused(client: TestClient, depth: int) -> None:
     deep = "[" * depth + "]" * depth
     for element in ("code", "subject", "extension", "contained", "entry"):
-        body = json.dumps(request(prefetch={"patient": patient(), "conditions": condition("91637004", "mg") | {element: "@"}}))
+        body = json.dumps(
+            request(prefetch={"patient": patient(), "conditions": condition("91637004", "mg") | {element: "@"}})
+        )
         assert client.post(VIEW, **raw(body.replace('"@"', deep))).status_code in (200, 400)
