@@ -4,6 +4,7 @@
     ├── InputError            the input as a whole cannot be used (one bad entry never raises: it is a `Problem`)
     ├── RulesetError          a ruleset is refused; holds all its faults, each with its place
     ├── BackendError          an inference backend failed or is not installed
+    ├── RunError              a batch stopped before its end; what it did is kept and `--resume` goes on
     ├── OutputError           what would be written is not valid: a fault of ours
     └── SettingsError         a setting is missing or contradicts another
 
@@ -57,6 +58,10 @@ class RulesetError(EndplateError):
 
 class BackendError(EndplateError):
     """The inference backend cannot run, or stopped half way."""
+
+
+class RunError(EndplateError):
+    """A batch stopped before its end: disk full, a worker was killed. What it did is kept."""
 
 
 class OutputError(EndplateError):

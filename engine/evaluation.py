@@ -73,6 +73,10 @@ class Evaluator:
         self.backend = backend or make_backend("plain", ruleset.program)
         self.rules = rules_by_name(ruleset.program)
         self.anchors = Anchors(ruleset.program)
+        facts = ruleset.fact_info
+        self.of_birth = frozenset(
+            name for name, info in facts.items() if info.kind == "elapsed" and not (info.concepts or info.needs or info.drugs)
+        )
         self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == QUALITY)
 
     def evaluate(self, record: Record, missing: MissingMode = "listed") -> Evaluation:
@@ -206,6 +210,7 @@ class _Reasoning:
             order=order.reference if order else "",
             ingredient=order.ingredient if order else "",
             draft=order is not None and order.status == "draft",
+            of_birth=self.e.of_birth,
         )
 
     # -- what is missing ------------------------------------------------------------------------------------------

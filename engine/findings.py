@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.explanation.answers import Answering, Ways
+from engine.explanation.answers import Answering, Ways, narrow
 from engine.explanation.missing import Outcomes, listed
 from engine.explanation.proof import Facts, Proof, union
 from engine.explanation.state import State
 from engine.identity import evidence_hash, identifier
+from engine.inference.kleene import literals
 from engine.model.fact import Fact
 from engine.model.finding import DISPLAYS, SEVERITIES, Because, Finding, HeldBack
 from engine.rules.info import RuleInfo
@@ -47,10 +48,11 @@ class Source(msgspec.Struct, frozen=True):
     order: str = ""                        # reference of the order
     ingredient: str = ""
     draft: bool = False                    # the order is a draft
+    of_birth: frozenset[str] = frozenset()   # facts that the birth date alone decides
 
 
 def stands(issue: Issue, case: IssueCase, program: Program, state: State, *, draft: bool) -> Standing:
-    """Severity and display of a true case (rule-language, "Policies")."""
+    """Severity and display of a true case (rule language, "Policies")."""
     severity, display, applied = case.severity, "", []
     for name in case.adjust:
         adjustment = program.adjustments[name]
@@ -162,11 +164,24 @@ def because_of(name: str, source: Source) -> Because:
 
 
 def ways_to_change(issue: Issue, source: Source) -> Ways:
-    """Answer sets that may change the outcome of an issue (candidates, narrowest first)."""
+    """Answer sets that may change the outcome of an issue (candidates, narrowest first).
+
+    A birth date that is not known belongs to them: the patient is treated as an adult, and the finding says so
+    (clinical specification 1.2). Of other facts behind gates nobody is asked.
+    """
     index = source.state.case(issue.name)
     adjust = issue.cases[index].adjust if index is not None else ()
     policies = [source.program.adjustments[name].when for name in adjust]
-    return source.answering.to_change(issue, index, policies)
+    ways = source.answering.to_change(issue, index, policies)
+    birth = [
+        way
+        for gate in source.program.gates
+        if index is not None and mutes(gate, issue.group)
+        for literal in literals(gate.when)
+        if literal.fact in source.of_birth
+        for way in source.answering.to_true(literal)
+    ]
+    return narrow([*ways, *birth]) if birth else ways
 
 
 def summary(issue: Issue, case: IssueCase, facts: Facts, source: Source) -> str:

@@ -1,6 +1,6 @@
 """Filling the texts of rules: summaries of at most 139 characters, whatever is put in.
 
-Placeholders (rule-language, "Texts"): `{fact}` is the fact's text, `{a | b}` the first of them that the finding rests
+Placeholders (rule language, "Texts"): `{fact}` is the fact's text, `{a | b}` the first of them that the finding rests
 on, `{list}` and `{missing}` enumerations. An enumeration is cut with "and N more" before anything else is; then texts
 of facts are shortened; the words of the rule itself stay.
 """

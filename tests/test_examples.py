@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from engine.evaluation import Evaluator
 from engine.fhir.decode import read_documents
 from engine.fhir.record import Scope, read_records
-from engine.inference.backends import available, make_backend
+from engine.inference.backends import make_backend
 from engine.model.finding import Evaluation, Finding
 from engine.rules.ruleset import Ruleset, load_ruleset
 from engine.service.app import create_app
@@ -42,11 +42,9 @@ def ruleset() -> Ruleset:
     return load_ruleset(ROOT / "rulesets/neuromuscular")
 
 
-@pytest.fixture(scope="module", params=["plain", "durable"])
+@pytest.fixture(scope="module", params=["plain", pytest.param("both", marks=pytest.mark.durable)])
 def evaluator(request: pytest.FixtureRequest, ruleset: Ruleset) -> Evaluator:
-    if request.param not in available():
-        pytest.skip("needs durable-rules")
-    return Evaluator(ruleset, make_backend("both" if request.param == "durable" else "plain", ruleset.program))
+    return Evaluator(ruleset, make_backend(request.param, ruleset.program))
 
 
 @pytest.fixture(scope="module")

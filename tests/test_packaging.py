@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import ruamel.yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENT = ROOT / "fhir_examples/patients/mg-then-als.json"
@@ -22,16 +23,16 @@ PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """A command without anything of the checkout in its environment."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "ENDPLATE"))}
+    ours = ("PYTHON", "VIRTUAL_ENV", "ENDPLATE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     return subprocess.run(
-        command, cwd=cwd, env=kept | more, text=True, timeout=400, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        command, cwd=cwd, env=kept | more, text=True, timeout=400, check=False, capture_output=True
+    )
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of what is under version control, so that nothing is in it by accident."""
+    """Built from a copy of what belongs to it, so that the checkout stays as it is."""
     if importlib.util.find_spec("pip") is None:
         pytest.skip("needs pip")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
@@ -63,7 +64,8 @@ def evaluated(python: Path, elsewhere: Path) -> None:
     """`endplate evaluate` answers on a file in another directory, without the checkout."""
     shutil.copy(PATIENT, elsewhere / "patient.json")
     command = (str(python.with_name("endplate")), "evaluate", "patient.json", "--as-of", "bundle", "--format", "json")
-    done = run(*command, "--backend", "plain", cwd=elsewhere, HOME=str(elsewhere), ENDPLATE_CACHE=str(elsewhere / "cache"))
+    places = {"HOME": str(elsewhere), "ENDPLATE_CACHE": str(elsewhere / "cache")}
+    done = run(*command, "--backend", "plain", cwd=elsewhere, **places)
     assert done.returncode == 0, done.stderr
     evaluation = json.loads(done.stdout)
     assert [(f["issue"], f["severity"]) for f in evaluation["findings"]] == [("overlap-als-mg-definite", "high")]
@@ -73,8 +75,8 @@ def evaluated(python: Path, elsewhere: Path) -> None:
 
 def test_the_wheel_holds_the_engine_the_rulesets_and_the_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    rulesets = {path.relative_to(ROOT / "rulesets").as_posix() for path in (ROOT / "rulesets").rglob("*") if path.is_file()}
-    assert {f"engine/_rulesets/{name}" for name in rulesets} <= names
+    rulesets = [path for path in (ROOT / "rulesets").rglob("*") if path.is_file()]
+    assert {f"engine/_{path.relative_to(ROOT).as_posix()}" for path in rulesets} <= names
     assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "engine").rglob("*.py")} <= names
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any(name.startswith(("tests/", "fhir_examples/", "tools/")) for name in names)
@@ -83,9 +85,9 @@ def test_the_wheel_holds_the_engine_the_rulesets_and_the_licences(wheel: Path) -
 def test_a_wheel_installed_without_the_checkout_evaluates_from_anywhere(wheel: Path, tmp_path: Path) -> None:
     """Without an index: the dependencies are those of the environment that runs the tests."""
     python = environment(tmp_path / "environment")
-    site = Path(run(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).stdout.strip())
     command = (sys.executable, *PIP, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel))
     assert run(*command, cwd=tmp_path).returncode == 0
+    (site,) = (tmp_path / "environment").glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     evaluated(python, tmp_path)
 
@@ -99,3 +101,20 @@ def test_a_wheel_brings_all_that_it_needs(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     evaluated(python, tmp_path)
     assert run(sys.executable, *PIP, "--python", str(python), "check", cwd=tmp_path).returncode == 0
+
+
+def test_the_container_copies_what_exists_and_starts_a_command_that_exists() -> None:
+    """Building an image needs a daemon; what can be read of the two files is read here."""
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]
+    copied = {name for names in copies for name in names}
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    compose = ruamel.yaml.YAML(typ="safe").load(ROOT / "docker-compose.yml")
+    service = compose["services"]["endplate"]
+    command = f"CMD {json.dumps(service['command'])}"
+    assert command in lines
+    assert service["network_mode"] == "host"  # `--dev` listens on loopback alone
+    arguments = service["command"][1:]
+    assert {option for option in arguments if option.startswith("--")} <= {"--dev", "--port"}

@@ -201,3 +201,16 @@ def test_a_patient_who_died_has_no_findings() -> None:
         died = msgspec.structs.replace(patient, person=msgspec.structs.replace(patient.person, deceased=True))
 
         assert evaluator().evaluate(died).findings == (), case
+
+
+def test_a_finding_says_that_the_birth_date_is_missing() -> None:
+    """Without it the patient is treated as an adult (clinical specification 1.2)."""
+    known = record("V07", "primary")
+    unborn = msgspec.structs.replace(known, person=msgspec.structs.replace(known.person, birth=None))
+
+    (finding,) = evaluator().evaluate(unborn, "proved").findings
+    (age,) = [missing for missing in finding.missing if missing.fact == "age"]
+
+    assert "date of birth" in age.ask_for or "birth date" in age.ask_for
+    assert age.would_change["under-18"].lost == ("mimic-achr-mg-in-als high",)
+    assert "age" not in [missing.fact for f in evaluator().evaluate(known, "proved").findings for missing in f.missing]

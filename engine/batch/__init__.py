@@ -1,1 +1,1 @@
-"""Many patients: where they come from."""
+"""Many patients: from files of any size to findings, in bounded memory, restartable, on all cores."""

@@ -10,6 +10,7 @@ def main() -> None:
     """Run the command line; an error of ours is one line on stderr and exit code 2."""
     from engine.cli.app import app  # noqa: PLC0415
     from engine.errors import EndplateError, RulesetError  # noqa: PLC0415
+    from engine.outputs.markdown import plain  # noqa: PLC0415
 
     try:
         app()
@@ -17,7 +18,7 @@ def main() -> None:
         sys.stderr.write(f"{error}\nerror: the ruleset is refused: {len(error.faults)} faults\n")
         sys.exit(2)
     except EndplateError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {plain(str(error))}\n")
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()

@@ -166,11 +166,20 @@ def rules_show(
 
 
 @rules.command("check")
-def rules_check(ruleset: Rulesets = None) -> None:
+def rules_check(
+    thorough: Annotated[bool, typer.Option("--thorough", help="Also proofs, mutation of every rule and fact, and what "
+                                                              "nothing uses: minutes.")] = False,
+    output: Annotated[TreeFormats, typer.Option("--format", help="Of what --thorough finds.")] = TreeFormats.TEXT,
+    ruleset: Rulesets = None,
+) -> None:
     """Check a ruleset; every fault with file, line and column."""
+    from engine.cli import rules_quality  # noqa: PLC0415
     from engine.cli.rules import check  # noqa: PLC0415
 
     check(ruleset)
+    rules_quality.check_files(ruleset)
+    if thorough:
+        rules_quality.check(ruleset, output.value)
 
 
 @rules.command("test")
@@ -196,6 +205,48 @@ def rules_graph(
     from engine.cli.rules import graph  # noqa: PLC0415
 
     graph(ruleset, output.value, of, base=base)
+
+
+@rules.command("coverage")
+def rules_coverage(
+    output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
+    ruleset: Rulesets = None,
+) -> None:
+    """Say which cases of which rules, and which values of which facts, the vignettes reach."""
+    from engine.cli.rules_quality import cover  # noqa: PLC0415
+
+    cover(ruleset, output.value)
+
+
+@rules.command("diff")
+def rules_diff(
+    old: Annotated[Path, typer.Argument(help="Folder of a ruleset.", metavar="OLD")],
+    new: Annotated[Path, typer.Argument(help="Folder of another version of it.", metavar="NEW")],
+    on: Annotated[list[Path], typer.Option("--on", metavar="PATIENTS", help="Folders and files of Bundles or NDJSON; "
+                                                                            "may be given more than once.")],
+    as_of: AsOf = "",
+    complete: Complete = False,
+    output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
+) -> None:
+    """Compare two rulesets on the same patients: who gains or loses which finding, and why."""
+    from engine.cli.rules_quality import diff  # noqa: PLC0415
+
+    diff(old, new, on, as_of=as_of, complete=complete, output=output.value)
+
+
+@rules.command("docs")
+def rules_docs(
+    out: Annotated[Path, typer.Option(help="Folder of the rule book.", file_okay=False)] = Path("docs/rules"),
+    trace: Annotated[Path, typer.Option(help="Page of the traceability table.", dir_okay=False)] = Path(
+        "docs/traceability.md"
+    ),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is not up to date.")] = False,
+    ruleset: Rulesets = None,
+) -> None:
+    """Write the rule book: a page for each folder of rules, an index, the debatable points, the traceability table."""
+    from engine.cli.rules_quality import docs  # noqa: PLC0415
+
+    docs(ruleset, out, trace, check=check)
 
 
 def _backend(asked: Backends | None) -> BackendName:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
@@ -16,10 +17,13 @@ from engine.fhir.record import Scope, read_records
 from engine.inference.backends import make_backend
 from engine.model.problem import Problem
 from engine.model.record import Record
+from engine.outputs.markdown import plain
 from engine.rules.ruleset import Ruleset, load_ruleset
 
 BackendName = Literal["plain", "durable", "both"]
 SHOWN_PROBLEMS = 20
+# C1 controls, separators of lines, invisible and bidirectional marks; JSON strings hold them unescaped
+_OBEYED = re.compile("[\x80-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 def cache_dir() -> Path:
@@ -61,7 +65,7 @@ def documents(files: Iterable[Path]) -> Iterator[Document | Problem]:
     for file in files:
         if str(file) == "-":
             yield from read_documents(sys.stdin.buffer, "stdin")
-        elif not file.is_file():
+        elif not _is_file(file):
             raise InputError(f"`{file}` is no file; give a Bundle, NDJSON or single resources, or `-` for stdin")
         else:
             yield from read_documents(file)
@@ -84,14 +88,23 @@ def records(files: list[Path], evaluator: Evaluator, scope: Scope) -> Iterator[R
         notice(f"and {len(problems) - SHOWN_PROBLEMS} more entries that belong to no patient or could not be read")
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def notice(text: str) -> None:
     """A line on stderr."""
-    sys.stderr.write(f"note: {text}\n")
+    sys.stderr.write(f"note: {plain(text)}\n")
 
 
 def write(text: str | bytes) -> None:
-    """A line on stdout."""
+    """A line on stdout. In JSON (bytes) every character that a terminal obeys or hides is escaped."""
     if isinstance(text, str):
         text = text.encode()
+    elif not text.isascii():
+        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
     sys.stdout.buffer.write(text + b"\n")
     sys.stdout.buffer.flush()

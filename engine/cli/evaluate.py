@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +35,7 @@ def run(
     ready = evaluator(folder, valuesets, backend)
     for record, evaluation in evaluated(ready, records(files, ready, scope(as_of, complete=complete))):
         drafts = [entry.reference for entry in record.medications if entry.status == "draft"]
-        write(rendered(seen(evaluation, view, drafts), ready, output, version))
+        write(rendered(seen(evaluation, view, drafts), ready, output, version, drafts))
         if evaluation.disagreements:
             raise BackendError(
                 f"the backends disagree on {evaluation.patient}: {'; '.join(evaluation.disagreements)}; the plain "
@@ -49,8 +49,14 @@ def evaluated(ready: Evaluator, records: Iterable[Record]) -> Iterator[tuple[Rec
         yield record, ready.evaluate(record, "proved")
 
 
-def rendered(evaluation: Evaluation, ready: Evaluator, output: Format, version: Literal["R4", "R5"]) -> bytes | str:
-    """One evaluation in one format."""
+def rendered(
+    evaluation: Evaluation,
+    ready: Evaluator,
+    output: Format,
+    version: Literal["R4", "R5"] = "R4",
+    drafts: Collection[str] = (),
+) -> bytes | str:
+    """One evaluation in one format. `drafts`: the draft orders at hand, which a card may offer to remove."""
     info = ready.ruleset.info
     match output:
         case "text":
@@ -60,15 +66,17 @@ def rendered(evaluation: Evaluation, ready: Evaluator, output: Format, version: 
         case "json":
             from engine.outputs.evaluation_json import evaluation_json  # noqa: PLC0415
 
-            return evaluation_json(evaluation)
+            return evaluation_json(evaluation, info)
         case "cards":
             from engine.outputs.cards import cards_response  # noqa: PLC0415
 
-            return msgspec.json.encode(cards_response(evaluation, info, base=BASE))
+            return msgspec.json.encode(cards_response(evaluation, info, base=BASE, drafts=drafts))
         case "fhir":
             from engine.outputs.detected_issue import issue_bundle  # noqa: PLC0415
+            from engine.outputs.needs import fact_resources  # noqa: PLC0415
             from engine.outputs.validation import check_output  # noqa: PLC0415
 
-            bundle = issue_bundle(evaluation, info, base=BASE, version=version)
+            types = fact_resources(ready.ruleset)
+            bundle = issue_bundle(evaluation, info, base=BASE, version=version, types=types)
             check_output(bundle, version)
             return msgspec.json.encode(bundle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,6 @@ from typing import Literal
 import msgspec
 import typer
 
-from engine.batch.sources import files_in
 from engine.cli.common import documents, notice, ruleset, scope, write
 from engine.errors import InputError
 from engine.evaluation import Evaluator
@@ -57,13 +55,14 @@ def diff(
     old: Path, new: Path, sources: list[Path], *, as_of: str, complete: bool, output: Literal["text", "json"]
 ) -> None:
     """Two rulesets on the same patients. Always exit code 0: a difference is no error."""
+    from engine.batch.sources import listing  # noqa: PLC0415
     from engine.outputs.quality_text import content_lines, patient_lines  # noqa: PLC0415
     from engine.quality.diff import Versions  # noqa: PLC0415
 
     both = ruleset(_folder(old)), ruleset(_folder(new))
     versions = Versions(*both)
     content = versions.content()
-    files = list(files_in(sources))
+    files = [Path(source.path) for source in listing(sources).sources]
     write(msgspec.json.encode(content) if output == "json" else "\n".join(content_lines(content)))
     read = [_read(loaded, files, scope(as_of, complete=complete)) for loaded in both]
     evaluators = [Evaluator(loaded, make_backend("plain", loaded.program)) for loaded in both]
@@ -100,7 +99,8 @@ def docs(folder: Path | None, out: Path, trace: Path, *, check: bool) -> None:
             raise InputError(f"not up to date: {names}; run `endplate rules docs`")
         write(f"{len(pages)} pages are up to date")
         return
-    shutil.rmtree(out, ignore_errors=True)
+    for path in out.glob("*.md"):      # pages of rules that are gone
+        path.unlink()
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

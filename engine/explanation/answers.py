@@ -1,6 +1,6 @@
 """Which answers to unknown facts would change an outcome: candidates found by reasoning backwards over the rules.
 
-An answer set assigns values to at most `WIDTH` unknown base facts ("alone or with two others", rule-language, "Why, and
+An answer set assigns values to at most `WIDTH` unknown base facts ("alone or with two others", rule language, "Why, and
 what is missing"). What known facts say stays as it is: only unknown ones can be answered. The sets are candidates; who
 needs proof re-evaluates with them (missing.py).
 """

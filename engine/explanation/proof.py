@@ -1,4 +1,4 @@
-"""The base facts without which a smaller record would give another answer (rule-language, "Why, and what is missing").
+"""The base facts without which a smaller record would give another answer (rule language, "Why, and what is missing").
 
 Taking data away can only turn known facts into unknown ones. A literal on values then stops being true, while a `not`
 or `unknown` literal may start to be. So a proof keeps two kinds of facts: those that make the true case true, and those

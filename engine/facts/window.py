@@ -2,7 +2,7 @@
 
 Undated readings never count where a time is named, even if the start itself is unknown; elsewhere a dated reading of
 the same concept wins over them. Entries after `as_of` never reach the record.
-Source: clinical specification 1.3 and 1.9; rule language, "Time".
+Source: clinical specification 1.3 and 1.9; docs/facts.md, "Time".
 """
 
 from __future__ import annotations

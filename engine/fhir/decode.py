@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from engine.errors import InputError
+from engine.fhir.elements import HALF
 from engine.fhir.problems import problem
 from engine.model.problem import Problem
 
@@ -28,7 +29,6 @@ _CHUNK = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
-_HALF = re.compile("[\ud800-\udfff]")
 _DEEPEST_REPAIR = 100
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -229,11 +229,11 @@ def _place(reason: str) -> str:
 def _without_halves(value: object, depth: int) -> object:
     """The same document with halves of surrogate pairs, which no output could encode, replaced."""
     if isinstance(value, str):
-        return _HALF.sub("�", value)
+        return HALF.sub("�", value)
     if depth > _DEEPEST_REPAIR:
         return None
     if isinstance(value, list):
         return [_without_halves(one, depth + 1) for one in value]
     if isinstance(value, dict):
-        return {_HALF.sub("�", key): _without_halves(one, depth + 1) for key, one in value.items()}
+        return {HALF.sub("�", key): _without_halves(one, depth + 1) for key, one in value.items()}
     return value

@@ -5,6 +5,7 @@ An object where a list belongs is a list of one; a string where a CodeableConcep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +14,15 @@ Codings = tuple[tuple[str, str], ...]
 
 EMPTY: Json = {}
 LONGEST_TEXT = 500
+HALF = re.compile("[\ud800-\udfff]")
 
 
 def text(value: object) -> str:
-    """A string without outer space; a whole number as its digits; anything else is ""."""
+    """A string without outer space, and without halves of surrogate pairs, which no output could encode; a whole number
+    as its digits; anything else is ""."""
     if isinstance(value, str):
-        return value.strip()
+        stripped = value.strip()
+        return stripped if stripped.isascii() else HALF.sub("�", stripped)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else ""
 
 

@@ -87,7 +87,7 @@ def read_medications(
         problems("unknown-status", "has a status that is not known and was not used")
         return ()
     if product.named:
-        systems = ", ".join(f"`{system}`" for system in product.unmapped[:5])
+        systems = ", ".join(f"`{text(system)[:120]}`" for system in product.unmapped[:5])
         hint = f"map its code of {systems}" if systems else "it has no code with a code system"
         problems("drug-by-name", f"the drug was found by its name, since no code is known; {hint}")
 

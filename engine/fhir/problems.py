@@ -30,6 +30,8 @@ CODES: Mapping[str, str] = {
     "patient-missing": "the Patient resource itself was not given",
     "other-focus": "the entry is about something else than its patient",
     "dangling-reference": "a resource that is referred to is not in the data",
+    "several-bundles": "a patient has data in several Bundles, which were evaluated apart",
+    "not-evaluated": "a patient could not be evaluated: a defect of Endplate",
     # what a resource says
     "modifier-extension": "an unknown extension may change the meaning of the entry",
     "no-status": "an entry without the status that it must have",

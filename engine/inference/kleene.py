@@ -1,4 +1,4 @@
-"""Kleene's three-valued logic over the conditions of a program (rule-language, "Conditions").
+"""Kleene's three-valued logic over the conditions of a program (rule language, "Conditions").
 
 A truth is `True`, `False`, or `None` for unknown. `all` is false as soon as one part is false, `any` true as soon as
 one part is true, `at_least` N true when N parts are true and false when too few can still become true; a literal on

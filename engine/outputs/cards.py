@@ -1,4 +1,4 @@
-"""CDS Hooks 2.0.1 cards of an evaluation (standards: Response), as plain dictionaries.
+"""CDS Hooks 2.0.1 cards of an evaluation, as plain dictionaries.
 
 High severity first, at most five; findings of display `information` are merged into one card, `batch-only` is never a
 card (clinical specification, "Where each ruleset runs"). Empty lists are left out, as the standard demands.

@@ -1,4 +1,4 @@
-"""FHIR DetectedIssue and what it needs, R4 and R5, as plain dictionaries (standards: DetectedIssue, GuidanceResponse).
+"""FHIR DetectedIssue and what it needs, R4 and R5, as plain dictionaries.
 
 The link from an issue to its rule is `evidence.detail -> GuidanceResponse(moduleCanonical)` as HL7's DEQM gaps-in-care
 does; what is missing stands there as `data-required` with one dataRequirement for each fact. No extension is used: the

@@ -37,10 +37,11 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     yield from (f"note: {note}" for note in verdict.notes)
     tally = verdict.tally
     yield (
-        f"{tally.mutants} changes: {tally.killed} noticed by vignettes, {len(tally.redundant)} proved to change nothing, "
+        f"{tally.mutants} changes: {tally.killed} noticed by vignettes, {len(tally.redundant)} proved idle, "
         f"{len(tally.accepted)} accepted with a reason, {len(tally.survivors)} noticed by none"
     )
-    yield f"{len(verdict.proved)} properties proved over all values of the base facts: {', '.join(verdict.proved) or '-'}"
+    names = ", ".join(verdict.proved) or "-"
+    yield f"{len(verdict.proved)} properties proved over all values of the base facts: {names}"
     yield f"{len(verdict.faults)} faults, {len(verdict.notes)} notes"
 
 

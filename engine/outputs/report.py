@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from engine.fhir.problems import CODES
 from engine.model.finding import SEVERITIES, Evaluation
+from engine.outputs.markdown import plain
 from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line, titles
 from engine.rules.info import RuleInfo
 
@@ -20,10 +21,12 @@ def problem_counts(evaluations: Iterable[Evaluation]) -> list[tuple[str, int]]:
 
 
 def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str) -> str:
-    """The page as text; everything that comes from a record is escaped by the template engine."""
+    """The page as text; everything that comes from a record is escaped by the template engine and free of
+    control characters."""
     environment = Environment(
         loader=PackageLoader("engine.outputs"),
         autoescape=True,
+        finalize=lambda shown: plain(shown) if isinstance(shown, str) else shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,6 +1,6 @@
 """Checking what we emit with fhir.resources. It is slow to import and never on the read path: imported when first used.
 
-It checks structure and types, not value sets and references (standards: fhir.resources); R4 is checked as R4B, which is
+It checks structure and types, not value sets and references; R4 is checked as R4B, which is
 equal for everything that is emitted here.
 """
 

@@ -1,4 +1,4 @@
-"""Conditions: from YAML to `All`, `Any`, `AtLeast` and `Literal` over closed sets (rule-language, "Conditions").
+"""Conditions: from YAML to `All`, `Any`, `AtLeast` and `Literal` over closed sets (rule language, "Conditions").
 
     {achr: confirmed} {als: [confirmed, suspected]} {achr: positive}     one value · one of · a named set
     {mg: not refuted} {mg: {not: [confirmed, refuted]}} {musk: unknown}  another value, unknown included · unknown

@@ -1,4 +1,4 @@
-"""What people and outputs need to know of a rule beside its logic (the lead's contract with outputs and findings)."""
+"""What people and outputs need to know of a rule beside its logic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ruleset.yaml: what the ruleset is, and the policies that many rules share (rule-language, "Policies").
+"""ruleset.yaml: what the ruleset is, and the policies that many rules share (rule language, "Policies").
 
     id: neuromuscular            gates: [{when: {deceased: present}, keep: []}, {when: ..., mute: [care]}]
     version: 1.0.0               adjustments: {comfort-plan: {when: ..., severity: low, display: information}}

@@ -1,6 +1,6 @@
 """The compiled form of a ruleset's rules: flat, ordered, ready for any backend. No YAML, no places, no numbers.
 
-Meaning (rule-language, "Conditions" and "Derived facts"): a `Literal` with `positive` is true if the fact has one of
+Meaning (rule language, "Conditions" and "Derived facts"): a `Literal` with `positive` is true if the fact has one of
 `values`, unknown if the fact is unknown, else false; without `positive` it is true unless the fact has one of `values`,
 and never unknown. `{fact: unknown}` is `Literal(fact, {"unknown"}, positive=True, closed=True)`: never unknown either.
 `All`, `Any`, `AtLeast` are Kleene's.

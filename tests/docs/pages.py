@@ -32,6 +32,7 @@ PAGES = tuple(
 )
 SHARED_BY_LINK = ("fhir_examples", "rulesets", "tools", "Makefile", "Dockerfile", "docker-compose.yml")
 WIDTH = "110"
+NOT_RUN = ("make test",)                  # it would run the tests of these pages
 PORT = "8080"                             # the port that the pages speak of; a free one is taken instead
 
 _FENCE = re.compile(r"^```(\w*)\s*$")
@@ -54,6 +55,7 @@ class Command(msgspec.Struct, frozen=True):
     command: str
     expected: str
     line: int
+    output: int                           # lines of the page above the first line of the output
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -87,11 +89,11 @@ def commands(block: Block) -> Iterator[Command]:
         while command.endswith("\\"):
             command = command[:-1] + lines[number].strip()
             number += 1
-        expected = []
+        expected, output = [], block.line + number
         while number < len(lines) and not lines[number].startswith("$ "):
             expected.append(lines[number])
             number += 1
-        yield Command(command, "\n".join(expected), at)
+        yield Command(command, "\n".join(expected), at, output)
 
 
 class Workspace:
@@ -99,7 +101,7 @@ class Workspace:
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
         self._port = str(_free_port())
         for name in SHARED_BY_LINK:
             if (ROOT / name).exists():
@@ -132,19 +134,20 @@ class Workspace:
         return plain(done.stdout.replace(self._port, PORT))
 
     def _start(self, command: str) -> str:
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self._environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        log = self.folder / "background.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self._environment, stdout=stream, stderr=stream
+            )
         self._running.append(process)
         for _ in range(300):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", int(self._port))) == 0:
                     return ""
             if process.poll() is not None:
-                return plain(process.stdout.read() if process.stdout else "")
+                break
             time.sleep(0.1)
-        return "did not begin to listen"
+        return plain(log.read_text("utf-8")) or "did not begin to listen"
 
     def close(self) -> None:
         for process in self._running:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from pages import PAGES, ROOT, Workspace, blocks, commands, says
+from pages import NOT_RUN, PAGES, ROOT, Workspace, blocks, commands, says
 
 from engine.cli.app import app
 
 CONSOLE = [page for page in PAGES if any(block.language == "console" for block in blocks(page))]
-NOT_RUN = ("make test",)                  # it would run these tests
 
 
 def name(page: Path) -> str:
@@ -91,7 +91,7 @@ def everything() -> Mapping[str, list[str]]:
         inside = getattr(command, "commands", {})
         if not inside or not path:
             found[" ".join(path)] = [
-                max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.human_readable_name
+                max(parameter.opts, key=len) if parameter.param_type_name == "option" else metavar(parameter)
                 for parameter in command.params  # type: ignore[attr-defined]
                 if parameter.name != "help"
             ]
@@ -100,6 +100,11 @@ def everything() -> Mapping[str, list[str]]:
 
     walk(typer.main.get_command(app), ())
     return found
+
+
+def metavar(argument: Any) -> str:
+    """How the help names an argument."""
+    return argument.metavar or argument.name
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:

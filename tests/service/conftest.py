@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from requests_kit import Day
 from starlette.testclient import TestClient
 
 from engine.evaluation import Evaluator
@@ -15,18 +14,6 @@ from engine.rules.ruleset import load_ruleset
 from engine.service.app import create_app
 from engine.service.feedback import Feedback
 from engine.settings import Settings
-
-Json = dict[str, Any]
-
-
-class Day:
-    """The day on which the service believes to be."""
-
-    def __init__(self) -> None:
-        self.value = date(2026, 3, 1)
-
-    def __call__(self) -> date:
-        return self.value
 
 
 @pytest.fixture(scope="session")

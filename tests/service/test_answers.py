@@ -11,8 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from conftest import Day
-from requests_kit import INSTANCE, bundle, condition, empty_places, order, patient, prefetched, request
+from requests_kit import INSTANCE, Day, bundle, condition, empty_places, order, patient, prefetched, request
 from starlette.testclient import TestClient
 
 from engine.evaluation import Evaluator

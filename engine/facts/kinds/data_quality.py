@@ -129,7 +129,7 @@ def of_a_rare_concept(evidence: tuple[Evidence, ...], record: Record, tables: Ta
     """Whether any of this evidence belongs to a concept that is not `common`.
 
     Data quality of common concepts alone (routine laboratory values) is a finding only in a patient who is relevant
-    otherwise (rule language, "Data quality").
+    otherwise (docs/facts.md, `data-quality`).
     """
     references = {one.reference for one in evidence}
     return any(

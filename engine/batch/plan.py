@@ -1,0 +1,116 @@
+"""How the input is cut into parts that are worked on apart: a function of the files alone, never of the workers.
+
+Small files come together, large uncompressed NDJSON is cut at ends of lines; a packed file is one part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from engine.batch.packing import BROKEN, GROWTH, PACKED, is_packed, open_plain
+from engine.batch.sources import Source
+from engine.errors import InputError
+from engine.fhir.decode import LARGEST, decode
+
+PART = 16 * 2**20                          # bytes of a part
+PARTITION = 32 * 2**20                     # bytes of input for each partition of the patients
+MOST_PARTITIONS = 4096
+_SNIFFED = 256 * 1024                      # smaller files are read whole: nothing is won by cutting them
+_BLOCK = 1024 * 1024
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A file, or the lines of one from byte `start` (line number `line` + 1) up to `end`."""
+
+    source: int                            # index into the listing
+    lines: bool = False                    # NDJSON: read line by line
+    start: int = 0
+    end: int = -1                          # -1 = to the end of the file
+    line: int = 0
+
+
+Part = tuple[Piece, ...]
+
+
+def parts(sources: Sequence[Source], size: int = PART) -> Iterator[Part]:
+    """The parts of the input in its order, each of about `size` bytes."""
+    held: list[Piece] = []
+    filled = 0
+    for index, source in enumerate(sources):
+        for piece, weight in _pieces(index, source, size):
+            if held and filled + weight > size:
+                yield tuple(held)
+                held, filled = [], 0
+            held.append(piece)
+            filled += weight
+    if held:
+        yield tuple(held)
+
+
+def partitions(sources: Sequence[Source], size: int = PARTITION) -> int:
+    """Into how many partitions the patients of single resources fall, so that one fits in memory."""
+    total = sum(source.size * (GROWTH if source.path.endswith(PACKED) else 1) for source in sources)
+    return min(max(-(-total // size), 1), MOST_PARTITIONS)
+
+
+def _pieces(index: int, source: Source, size: int) -> Iterator[tuple[Piece, int]]:
+    try:
+        lines = source.size > _SNIFFED and not source.deleted and _is_ndjson(source)
+        packed = lines and is_packed(source.path)
+    except BROKEN:                         # what is wrong with it is said where it is read
+        lines = packed = False
+    if not lines or packed or source.size <= size:
+        yield Piece(index, lines), source.size * (GROWTH if packed else 1)
+        return
+    start = line = 0
+    with Path(source.path).open("rb") as stream:
+        while start < source.size:
+            end = _end_of_line(stream, min(start + size, source.size))
+            yield Piece(index, True, start, end, line), end - start
+            if end < source.size:
+                line += _count(stream, start, end)
+            start = end
+
+
+def _end_of_line(stream: BinaryIO, position: int) -> int:
+    stream.seek(position - 1)
+    while block := stream.readline(_BLOCK):
+        if block.endswith(b"\n"):
+            break
+    return stream.tell()
+
+
+def _count(stream: BinaryIO, start: int, end: int) -> int:
+    stream.seek(start)
+    count = 0
+    while start < end and (block := stream.read(min(_BLOCK, end - start))):
+        count += block.count(b"\n")
+        start += len(block)
+    return count
+
+
+def _is_ndjson(source: Source) -> bool:
+    """As the reader of documents decides: the first line is a JSON text, or the second one an object."""
+    with open_plain(source.path) as stream:
+        first, second = _filled(stream), _filled(stream)
+    if not second:
+        return False
+    return _decodes(first) or (first.lstrip()[:1] != b"[" and second.lstrip()[:1] == b"{" and _decodes(second))
+
+
+def _filled(stream: BinaryIO) -> bytes:
+    while (line := stream.readline(LARGEST + 1)) and not line.strip():
+        pass
+    return line
+
+
+def _decodes(line: bytes) -> bool:
+    try:
+        decode(line)
+    except InputError:
+        return False
+    return True
