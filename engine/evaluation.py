@@ -19,7 +19,7 @@ from engine.explanation.state import rules_by_name
 from engine.explanation.tree import Node, Trees
 from engine.facts.base import ORDER
 from engine.facts.kinds.data_quality import of_a_rare_concept
-from engine.findings import Source, because_of, finding, merged, standing, ways_to_change
+from engine.findings import Source, because_of, finding, gravest_first, merged, standing, ways_to_change
 from engine.identity import evidence_hash
 from engine.inference.anchors import Anchors
 from engine.inference.backends import make_backend
@@ -30,7 +30,7 @@ from engine.model.finding import Evaluation, Finding, HeldBack, Missing, Ruleset
 from engine.model.problem import Problem
 from engine.model.record import Medication, Record
 from engine.rules.info import Source as Citation
-from engine.rules.program import Issue
+from engine.rules.program import Derived, Issue
 from engine.rules.program import Literal as Test
 from engine.rules.ruleset import Ruleset
 
@@ -75,7 +75,9 @@ class Evaluator:
         self.anchors = Anchors(ruleset.program)
         facts = ruleset.fact_info
         self.of_birth = frozenset(
-            name for name, info in facts.items() if info.kind == "elapsed" and not (info.concepts or info.needs or info.drugs)
+            name
+            for name, info in facts.items()
+            if info.kind == "elapsed" and not (info.concepts or info.drugs or info.needs)
         )
         self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == QUALITY)
 
@@ -117,7 +119,7 @@ class _Reasoning:
             for order, facts, names in per_order:
                 if names:
                     found += self._order_findings(order, facts, names, missing)
-        unmuted = merged(f for f in found if not f.held_back_by)
+        unmuted = gravest_first(merged(f for f in found if not f.held_back_by))
         ruleset = self.e.ruleset
         return Evaluation(
             patient=self.patient,
@@ -243,6 +245,15 @@ class _Reasoning:
         issues = self.e.anchors.issues("order" if source.order else "patient")
         return standing(issues, self.e.ruleset.program, state, draft=source.draft)
 
+    def _missing_of_fact(self, rule: Derived, source: Source, values: Mapping[str, str]) -> tuple[Missing, ...]:
+        """The answers that would decide a derived fact."""
+
+        def ask(answers: Mapping[str, str]) -> Outcomes:
+            return frozenset({(rule.name, self.e.plain.session({**values, **answers}).value(rule.name), "")})
+
+        ways = tuple(way for way in source.answering.into(rule.name, frozenset(rule.values) - {UNKNOWN}) if way)
+        return proved(ways, source.fact, source.ask_for, ask=ask, concerns=lambda outcomes: outcomes)
+
     def _told(self, found: list[Finding]) -> dict[str, Fact]:
         """Known facts, unknown ones for which something was found, and those listed as missing."""
         told = {name: f for name, f in self.facts.items() if f.value != UNKNOWN or f.evidence}
@@ -284,7 +295,8 @@ class _Reasoning:
         )
         if not isinstance(rule, Issue):
             tree = trees.of(Test(name, frozenset({value}), closed=value == UNKNOWN))
-            return msgspec.structs.replace(explanation, tree=(tree,))
+            missing = self._missing_of_fact(rule, source, values) if value == UNKNOWN else ()
+            return msgspec.structs.replace(explanation, tree=(tree,), missing=missing)
         explanation = msgspec.structs.replace(explanation, tree=trees.of_issue(rule))
         found = finding(rule, source)
         if found is not None and found.held_back_by:

@@ -124,10 +124,13 @@ def finding(issue: Issue, source: Source) -> Finding | None:
 
 
 def reasons(issue: Issue, index: int, source: Source) -> Facts:
-    """Base facts of the true case, of what keeps higher cases, `unless` and gates from being true, of adjustments."""
+    """Base facts of the true case and of all that its summary lists, of what keeps higher cases, `unless` and gates
+    from being true, of adjustments."""
     state, proof = source.state, source.proof
     case = issue.cases[index]
     parts = [proof.true(case.when)]
+    if "{list}" in (case.summary or source.info[issue.name].summary):
+        parts += [proof.true(shown) for _, shown in source.info[issue.name].listed if state.truth(shown) is True]
     parts += [proof.not_true(higher.when) for higher in issue.cases[:index]]
     if issue.unless is not None and state.truth(issue.unless) is not True:
         parts.append(proof.not_true(issue.unless))
@@ -145,8 +148,7 @@ def held_back(issue: Issue, source: Source) -> tuple[HeldBack, ...]:
     if issue.unless is not None and source.state.truth(issue.unless) is True:
         held.append(_held("unless", issue.unless, source))
     held += [
-        _held(f"gate {'keep' if gate.keep is not None else 'mute'} {' '.join(gate.keep or gate.mute or ())}".strip(),
-              gate.when, source)
+        _held(f"gate: {gate.why}" if gate.why else "gate", gate.when, source)
         for gate in source.program.gates
         if mutes(gate, issue.group) and source.state.truth(gate.when) is True
     ]
@@ -215,6 +217,11 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         if key not in best or _rank(candidate) < _rank(best[key]):
             best[key] = candidate
     return tuple(best.values())
+
+
+def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings by severity, then by display; those of one rank stay in the order of the program."""
+    return tuple(sorted(findings, key=_rank))
 
 
 def _rank(candidate: Finding) -> tuple[int, int]:

@@ -22,14 +22,23 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "endplate"
 
 
+def data_folder() -> Path:
+    """The folder of what the service keeps."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "endplate"
+
+
 class TrustedClient(BaseModel):
-    """An EHR that may call: the `iss` of its tokens and the public keys that sign them: a JWK set, or a file of one."""
+    """An EHR that may call: the `iss` of its tokens and the public keys that sign them: a JWK set, or where one is.
+
+    `jku` is the address of a key set; the one of a token's header is never followed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     iss: Annotated[str, Field(min_length=1)]
     jwks: dict[str, Any] | None = None
     jwks_file: Path | None = None
+    jku: AnyHttpUrl | None = None
     tenant: str | None = None  # the `tenant` that its tokens must name; None: any or none
 
 
@@ -61,10 +70,10 @@ class Settings(BaseSettings):
         AnyHttpUrl | None, Field(description="address by which clients call the service; tokens are made out to it")
     ] = None
     pages_url: Annotated[
-        AnyHttpUrl | None, Field(description="address of pages that cards link to; empty: no links")
+        AnyHttpUrl | None, Field(description="address of pages that cards link to; empty: no links, with `--dev` this machine")
     ] = None
     trusted_clients: Annotated[
-        tuple[TrustedClient, ...], Field(description="who may call: JSON list of {iss, jwks or jwks_file, tenant}")
+        tuple[TrustedClient, ...], Field(description="who may call: JSON list of {iss, one of jwks, jwks_file and jku, tenant}")
     ] = ()
     leeway_seconds: Annotated[int, Field(ge=0, le=300, description="by how much clocks may differ")] = 60
     cors_origins: Annotated[
@@ -76,9 +85,43 @@ class Settings(BaseSettings):
     observation_categories: Annotated[
         tuple[str, ...], Field(description="categories of Observations that prefetch asks for; empty: all Observations")
     ] = ("laboratory", "exam", "vital-signs", "procedure", "imaging", "survey", "therapy")
+    fhir_servers: Annotated[
+        tuple[AnyHttpUrl, ...],
+        Field(description="addresses of FHIR servers that missing prefetch may be fetched from; empty: none"),
+    ] = ()
+    fetch_seconds: Annotated[float, Field(gt=0, le=60, description="by when everything must be fetched")] = 5.0
+    fetch_pages: Annotated[int, Field(ge=1, le=1000, description="most pages of one query")] = 20
+    fetch_bytes: Annotated[int, Field(ge=1024, description="most bytes that are fetched for one call")] = (
+        16 * 1024 * 1024
+    )
+    data: Path = Field(
+        default_factory=data_folder,
+        description="folder of the store and the audit trail; with `--dev` the store is in memory and nothing is audited",
+    )
+    audit: Annotated[bool, Field(description="write the audit trail")] = True
+    specialists: Annotated[
+        tuple[str, ...],
+        Field(description="users (`Practitioner/x`) whose word silences a diagnostic card of high severity for 90 days"),
+    ] = ()
+    suggest_issues: Annotated[
+        bool, Field(description="offer each finding as a DetectedIssue that the EHR may create")
+    ] = True
+    pages_hours: Annotated[
+        int, Field(ge=1, le=168, description="hours for which the page of an evaluation can be opened")
+    ] = 24
+    requests_per_second: Annotated[
+        int, Field(ge=0, description="requests of one client, over which it gets 429; 0: no limit")
+    ] = 200
+    workers: Annotated[int, Field(ge=1, le=64, description="processes that serve")] = 1
     check_output: Annotated[bool, Field(description="check resources in suggestions with fhir.resources (slow)")] = (
         False
     )
+
+
+    def summary(self) -> dict[str, Any]:
+        """What the log says at the start; keys of clients are left out."""
+        shown = self.model_dump(mode="json", exclude={"trusted_clients"}, exclude_defaults=True)
+        return shown | {"trusted": [client.iss for client in self.trusted_clients]}
 
 
 def read_settings(**given: Any) -> Settings:

@@ -8,7 +8,7 @@ of facts are shortened; the words of the rule itself stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 LIMIT = 139           # CDS Hooks 2.0.1: a summary has fewer than 140 characters
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -28,34 +28,36 @@ def fill(
     template: str,
     shown: Callable[[str], str],
     rests_on: Collection[str] = (),
-    lists: dict[str, Sequence[str]] | None = None,
+    lists: Mapping[str, Sequence[str]] | None = None,
     limit: int = LIMIT,
 ) -> str:
-    """The template with its placeholders filled, at most `limit` characters long."""
+    """The template with its placeholders filled, at most `limit` characters long.
+
+    The longer enumeration is cut first, each down to one entry; then the texts are shortened, all to one width.
+    """
     lists = lists or {}
-    longest = max((len(texts) for texts in lists.values()), default=0)
-    for most in range(longest, -1, -1):
-        text = _filled(template, shown, rests_on, lists, most=most, width=limit)
+    shares = {name: len(texts) for name, texts in lists.items()}
+    width = limit
+    while True:
+        text = _filled(template, shown, rests_on, {n: enumerate_texts(lists[n], shares[n]) for n in lists}, width)
         if len(text) <= limit:
             return text
-    spare = limit - len(PLACEHOLDER.sub("", template))
-    count = max(len(PLACEHOLDER.findall(template)), 1)
-    return _filled(template, shown, rests_on, lists, most=0, width=max(spare // count, 1))[:limit]
+        longest = max(shares, key=lambda name: shares[name], default="")
+        if longest and shares[longest] > 1:
+            shares[longest] -= 1
+        elif width > 1:
+            width = min(width - 1, max(limit - len(PLACEHOLDER.sub("", template)), 1))
+        else:
+            return text[:limit]
 
 
 def _filled(
-    template: str,
-    shown: Callable[[str], str],
-    rests_on: Collection[str],
-    lists: dict[str, Sequence[str]],
-    *,
-    most: int,
-    width: int,
+    template: str, shown: Callable[[str], str], rests_on: Collection[str], lists: Mapping[str, str], width: int
 ) -> str:
     def value(match: re.Match[str]) -> str:
         names = [name.strip() for name in match[1].split("|")]
         if names[0] in LISTS:
-            return shorten(enumerate_texts(lists.get(names[0], ()), most) or "nothing further", width)
+            return shorten(lists.get(names[0]) or "nothing further", width)
         chosen = next((name for name in names if name in rests_on), names[0])
         return shorten(shown(chosen), width)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import importlib.util
 import io
 import sys
@@ -24,10 +25,11 @@ class BrokenPackingError(OSError):
 
 def open_plain(path: str) -> BinaryIO:
     """The content of a file. Reading raises OSError, EOFError or zlib.error where it breaks off."""
-    stream = cast(io.BufferedReader, Path(path).open("rb", buffering=_CHUNK))
+    stream = cast(io.BufferedReader, Path(path).open("rb", buffering=_CHUNK))  # noqa: SIM115 - the caller closes it
     head = stream.peek(4)[:4]
     if head[:2] == _GZIP:
-        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=stream), _CHUNK))
+        stream.close()
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, gzip.open(path)), _CHUNK))
     if head == _ZSTD:
         return io.BufferedReader(_Zstd(stream), _CHUNK)
     return stream

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from engine.batch.spill import sync
+from engine.batch.spill import sync, unfinished
 from engine.model.finding import Evaluation
 from engine.model.problem import Problem
 
@@ -80,7 +80,7 @@ class ResultWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._unfinished = path.with_name(path.name + ".tmp")
+        self._unfinished = unfinished(path)
         self.counts = Counts()
         self._silent = 0
 
@@ -139,4 +139,5 @@ def tally(counts: dict[str, int], key: str) -> None:
 
 
 def _next(stream: BinaryIO) -> Frame:
-    return _decode(stream.read(*_LENGTH.unpack(stream.read(_LENGTH.size))))
+    frame: Frame = _decode(stream.read(*_LENGTH.unpack(stream.read(_LENGTH.size))))
+    return frame

@@ -15,7 +15,6 @@ from typing import Protocol
 import msgspec
 
 from engine.batch.spill import Named, Row, Want
-from engine.errors import InputError
 from engine.fhir.bundle import parts_of
 from engine.fhir.decode import decode
 from engine.fhir.elements import EMPTY, Codings, Json, obj, objects, text
@@ -143,9 +142,8 @@ class Router:
         elif entry.resource is not EMPTY:
             self._owned(resource, group, row)
         elif kind in CARRIERS and row.key and (patient := _named_plainly(resource)):
-            gone = msgspec.structs.replace(
-                row, patient=patient, raw=b"", version=text(meta.get("versionId")), updated=text(meta.get("lastUpdated"))
-            )
+            version, updated = text(meta.get("versionId")), text(meta.get("lastUpdated"))
+            gone = msgspec.structs.replace(row, patient=patient, raw=b"", version=version, updated=updated)
             self._sink.put(f"{PATIENT} {self.partition(patient)}", gone)
 
     def deletions(self, bundle: Json, file: int, seq: int, suffix: str) -> None:

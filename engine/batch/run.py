@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from engine.batch.results import Counts, counts_of
+from engine.batch.spill import unfinished
 from engine.batch.work import Setup, Worker
 from engine.errors import InputError, RunError
 from engine.evaluation import Evaluator
@@ -39,14 +42,21 @@ class Progress(msgspec.Struct, frozen=True):
 Watch = Callable[[Progress], None]
 
 
-def begin(folder: Path, setup: Setup) -> None:
+def begin(folder: Path) -> None:
     """Makes the folder of a new run; an unfinished one that is there is dropped. Raises RunError: not writable."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        unfinished = folder / (SETUP + ".tmp")
-        unfinished.write_bytes(msgspec.msgpack.encode(setup))
-        unfinished.replace(folder / SETUP)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def keep(folder: Path, setup: Setup) -> None:
+    """From here on the run can be resumed. Raises RunError: disk full."""
+    try:
+        incomplete = unfinished(folder / SETUP)
+        incomplete.write_bytes(msgspec.msgpack.encode(setup))
+        incomplete.replace(folder / SETUP)
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -63,6 +73,8 @@ def setup_of(folder: Path) -> Setup | None:
 
 def run(folder: Path, setup: Setup, workers: int, evaluator: Evaluator, watch: Watch) -> Counts:
     """Everything that is not done yet; the counts of all. Raises RunError if it has to stop."""
+    for left in folder.glob("*.tmp"):
+        left.unlink(missing_ok=True)
     with _Pool(folder, setup, workers, evaluator) as pool:
         return _Run(folder, setup, pool, watch).run()
 
@@ -194,13 +206,21 @@ _worker: Worker | None = None
 
 
 def _start_worker(folder: str, parent: int) -> None:
-    """Loads the ruleset once. Ctrl-C is for the parent, which ends its workers; without a parent a worker ends."""
+    """Loads the ruleset once. Ctrl-C is for the parent, which ends its workers."""
     global _worker  # noqa: PLW0603 - what a process is given once for all its tasks
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup = setup_of(Path(folder))
     if setup is None or os.getppid() != parent:
         raise RunError("the run is gone")
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker = Worker(Path(folder), setup)
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed ends too."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _worker_task(task: Task) -> Counts:

@@ -62,7 +62,7 @@ class Spill:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._unfinished = path.with_name(path.name + ".tmp")
+        self._unfinished = unfinished(path)
         self._held: dict[str, list[Row | Want | Named]] = {}
         self._size = 0
         self._index: _Index = {}
@@ -100,6 +100,11 @@ class Spill:
             self._stream.close()
         if kind is None:
             self._unfinished.replace(self._path)
+
+
+def unfinished(path: Path) -> Path:
+    """The name of a file that is being written: no other process, not even one of a killed run, writes to it."""
+    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
 
 
 def sync(descriptor: int, flush: object) -> None:

@@ -162,8 +162,7 @@ class Worker:
                     out.evaluate(record)
                 for found in problems:
                     out.odd(found, patient=patient)
-            counts = results.counts
-        return counts
+        return results.counts
 
     # ------------------------------------------------------------ parts of them
 
@@ -334,7 +333,8 @@ class _Out:
         worker = self._worker
         for record in read_records([Document(bundle, where)], worker.terminology, worker.scope, problems):
             patient = record.person.reference
-            self._spill.put(f"{_TWICE} {self.router.partition(patient)}", Named(patient, where))
+            if patient.startswith("Patient/"):  # a name that is more than one within its Bundle
+                self._spill.put(f"{_TWICE} {self.router.partition(patient)}", Named(patient, where))
             self.evaluate(record)
         for found in problems:
             self.odd(found)

@@ -115,19 +115,26 @@ def explain(
 
 @app.command()
 def screen(
-    sources: Annotated[list[Path], typer.Argument(help="Folders and files of Bundles or NDJSON.", metavar="PATH...")],
+    sources: Annotated[list[Path], typer.Argument(help="Files, folders, patterns or manifests; `-` is stdin.",
+                                                  metavar="PATH...")],
     out: Annotated[Path, typer.Option(help="Folder for the report and the findings.")] = Path("reports/screen"),
     as_of: AsOf = "",
     complete: Complete = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only this ruleset or issue; may be given more than once.",
+                                                   metavar="RULESET|ISSUE")] = None,
+    limit: Annotated[int, typer.Option(help="Stop after so many patients; 0 = all.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 = one for each core.", min=0)] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in the folder.")] = False,
     backend: Backend = None,
     ruleset: Rulesets = None,
     valuesets: Valuesets = None,
 ) -> None:
-    """Screen many patients: a table of findings here, a report and DetectedIssues in a folder."""
-    from engine.cli.screen import run  # noqa: PLC0415
+    """Screen many patients: a table of findings here, a report and the findings in a folder."""
+    from engine.cli.screen import Options, run  # noqa: PLC0415
 
-    run(sources, out, as_of=as_of, complete=complete, backend=_backend(backend), folder=ruleset,
-        valuesets=valuesets or ())
+    run(sources, out, Options(as_of=as_of, complete=complete, backend=_backend(backend), folder=ruleset,
+                              valuesets=tuple(valuesets or ()), only=tuple(only or ()), limit=limit, workers=workers,
+                              resume=resume))
 
 
 @app.command()
@@ -176,10 +183,11 @@ def rules_check(
     from engine.cli import rules_quality  # noqa: PLC0415
     from engine.cli.rules import check  # noqa: PLC0415
 
-    check(ruleset)
-    rules_quality.check_files(ruleset)
     if thorough:
         rules_quality.check(ruleset, output.value)
+        return
+    check(ruleset)
+    rules_quality.check_files(ruleset)
 
 
 @rules.command("test")

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 import typer
 
-from engine.cli.common import documents, notice, ruleset, scope, write
+from engine.cli.common import cache_dir, documents, notice, ruleset, scope, write
 from engine.errors import InputError
 from engine.evaluation import Evaluator
 from engine.fhir.record import Scope, read_records
@@ -19,16 +19,17 @@ from engine.model.record import Record
 from engine.quality.examples import Example, examples
 from engine.quality.files import read_files
 from engine.rules.files import bundled
-from engine.rules.ruleset import Ruleset
+from engine.rules.ruleset import Ruleset, load_ruleset
 from engine.vignettes import cases_in
 
 
 def check(folder: Path | None, output: Literal["text", "json"]) -> None:
-    """Proofs, mutation and leftovers; exit code 1 if there is a fault."""
+    """Everything that `rules check` refuses, then proofs, mutation and leftovers; exit code 1 if there is a fault."""
     from engine.outputs.quality_text import verdict_lines  # noqa: PLC0415
     from engine.quality.thorough import check_thoroughly  # noqa: PLC0415
 
-    where, loaded = folder or bundled(), ruleset(folder)
+    where = folder or bundled()
+    loaded = load_ruleset(folder, cache_dir=cache_dir(), with_vignettes=True)
     files = read_files(where, loaded)
     verdict = check_thoroughly(where, loaded, _examples(where, loaded), files)
     write(msgspec.json.encode(verdict) if output == "json" else "\n".join(verdict_lines(verdict)))

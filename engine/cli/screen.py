@@ -1,55 +1,232 @@
-"""`endplate screen`: many patients, a table here, a report and DetectedIssues in a folder."""
+"""`endplate screen`: many patients, a table here, a report and the findings in a folder."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
+import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from engine.batch.sources import files_in
-from engine.cli.common import BackendName, evaluator, notice, records, scope
-from engine.outputs.detected_issue import issue_bundle
-from engine.outputs.report import problem_counts, report
-from engine.outputs.settings import BASE
+from engine import __version__
+from engine.batch import merge as merging
+from engine.batch import run as running
+from engine.batch.plan import partitions, parts
+from engine.batch.results import Counts
+from engine.batch.sources import Listing, Source, listing
+from engine.batch.tables import has_parquet
+from engine.batch.work import Setup
+from engine.cli.common import BackendName, cache_dir, evaluator, notice, scope
+from engine.errors import InputError, RunError
+from engine.evaluation import Evaluator
 from engine.outputs.tables import findings_table
+from engine.rules.info import RuleInfo
+from engine.rules.shape import nearest
 
 PLAIN_WIDTH = 150                      # of the table where there is no terminal to ask
+MOST_ROWS = 200                        # of the table: larger runs print counts
+EVERY_S = 10.0                         # between lines of progress where there is no terminal
+STOPPED, INTERRUPTED, NOT_ALL = 3, 130, 1
+FOLDER = ".endplate-run"               # of an unfinished run, in the output folder
 
 
-def run(
-    sources: list[Path],
-    out: Path,
-    *,
-    as_of: str,
-    complete: bool,
-    backend: BackendName,
-    folder: Path | None,
-    valuesets: Iterable[Path],
-) -> None:
-    """Evaluate every patient, print the table, write `report.html` and `detected-issues.ndjson`."""
-    ready = evaluator(folder, valuesets, backend)
-    files = list(files_in(sources))
-    evaluations = [
-        ready.evaluate(record, "listed") for record in records(files, ready, scope(as_of, complete=complete))
-    ]
-    out.mkdir(parents=True, exist_ok=True)
-    page = out / "report.html"
-    page.write_text(report(evaluations, ready.ruleset.info, source=", ".join(str(s) for s in sources)), "utf-8")
-    with (out / "detected-issues.ndjson").open("wb") as lines:
-        for evaluation in evaluations:
-            bundle = issue_bundle(evaluation, ready.ruleset.info, base=BASE)
-            for entry in bundle.get("entry", ()):
-                lines.write(msgspec.json.encode(entry["resource"]) + b"\n")
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says beside the sources."""
+
+    as_of: str
+    complete: bool
+    backend: BackendName
+    folder: Path | None
+    valuesets: tuple[Path, ...]
+    only: tuple[str, ...] = ()
+    limit: int = 0
+    workers: int = 0                   # 0 = all cores
+    resume: bool = False
+
+
+def run(sources: list[Path], out: Path, options: Options) -> None:
+    """Screen every patient of the sources; exit codes are those of docs/screening.md."""
+    ready = evaluator(options.folder, options.valuesets, options.backend)
+    folder = out / FOLDER
+    workers = options.workers or _cores()
+    try:
+        setup = _setup(sources, out, options, ready)
+        with _Display() as display:
+            counts = running.run(folder, setup, workers, ready, display.show)
+        shown = merging.merge(folder, out, setup, ready.ruleset, counts)
+    except RunError as error:
+        sys.stderr.write(f"error: {error}; what is done is kept, and `--resume` goes on from there\n")
+        raise typer.Exit(STOPPED) from error
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what is done is kept, and `--resume` goes on from there\n")
+        raise typer.Exit(INTERRUPTED) from None
+    shutil.rmtree(folder, ignore_errors=True)
+    if not counts.patients:
+        _say_nothing_found(out, setup, counts)
+    _tell(out, shown, counts, ready)
+    if counts.failed:
+        raise typer.Exit(NOT_ALL)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _setup(paths: list[Path], out: Path, options: Options, ready: Evaluator) -> Setup:
+    """The setup of a new run, whose folder is made, or of the one that goes on."""
+    folder = out / FOLDER
+    files = [path for path in paths if str(path) != "-"]
+    found = listing(files)
+    if options.resume:
+        return _resumed(folder, found, options, ready, stdin=len(files) < len(paths))
+    only = _issues(options.only, ready.ruleset.info)
+    when = scope(options.as_of, complete=options.complete)
+    setup = Setup(
+        sources=found.sources,
+        parts=(),
+        partitions=1,
+        as_of=when.as_of,
+        at_bundle_time=when.at_bundle_time,
+        complete=options.complete,
+        backend=options.backend,
+        ruleset=str(options.folder or ""),
+        valuesets=tuple(str(one) for one in options.valuesets),
+        cache=str(cache_dir()),
+        content=ready.ruleset.hash,
+        engine=__version__,
+        only=only,
+        asked=tuple(sorted(set(options.only))),
+        paths=tuple(sorted({str(path) for path in paths})),
+        limit=options.limit,
+        problems=found.problems,
+    )
+    running.begin(folder)
+    if len(files) < len(paths):
+        setup = msgspec.structs.replace(setup, sources=(_stdin(folder), *setup.sources))
+    cut = tuple(parts(setup.sources))
+    setup = msgspec.structs.replace(setup, parts=cut, partitions=partitions(setup.sources))
+    running.keep(folder, setup)
+    return setup
+
+
+def _resumed(folder: Path, found: Listing, options: Options, ready: Evaluator, *, stdin: bool) -> Setup:
+    """The setup of the run that stopped, if it is still about the same."""
+    setup = running.setup_of(folder)
+    if setup is None:
+        raise InputError(f"`{folder.parent}` holds no unfinished run: start without --resume")
+    same = {
+        "the files": tuple(source for source in setup.sources if source.name != "stdin") == found.sources,
+        "the sources": any(source.name == "stdin" for source in setup.sources) == stdin,
+        "the rules": setup.content == ready.ruleset.hash,
+        "the version of endplate": setup.engine == __version__,
+        "--as-of": not options.as_of or options.as_of == ("bundle" if setup.at_bundle_time else str(setup.as_of)),
+        "--complete": options.complete == setup.complete,
+        "--backend": options.backend == setup.backend,
+        "--only": tuple(sorted(set(options.only))) == setup.asked,
+        "--limit": options.limit == setup.limit,
+    }
+    if changed := [name for name, is_same in same.items() if not is_same]:
+        raise InputError(f"cannot resume: {' and '.join(changed)} changed since the run began; start without --resume")
+    return setup
+
+
+def _stdin(folder: Path) -> Source:
+    """Standard input as a file, so that it can be cut, and read again by a run that goes on."""
+    kept = folder / "stdin"
+    try:
+        with kept.open("wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream)
+    except OSError as error:
+        raise running.cannot_write(folder, error) from error
+    state = kept.stat()
+    return Source("stdin", str(kept), state.st_size, state.st_mtime_ns)
+
+
+def _issues(asked: Iterable[str], info: Mapping[str, RuleInfo]) -> tuple[str, ...]:
+    """The issues that names of rulesets and issues mean. Raises InputError for a name that is neither."""
+    found: set[str] = set()
+    issues = {name: rule.ruleset for name, rule in info.items() if rule.kind == "issue"}
+    for name in asked:
+        meant = {issue for issue, ruleset in issues.items() if name in (issue, ruleset)}
+        if not meant:
+            near = nearest(name, [*issues, *issues.values()])
+            raise InputError(f"`{name}` is no issue and no ruleset; " + (
+                f"did you mean `{near}`?" if near else "see `endplate rules list`"))
+        found |= meant
+    return tuple(sorted(found))
+
+
+def _say_nothing_found(out: Path, setup: Setup, counts: Counts) -> None:
+    said = ", ".join(f"`{path}`" for path in setup.paths)
+    odd = f" ({sum(counts.problems.values())} problems, see {out / 'problems.ndjson'})" if counts.problems else ""
+    raise InputError(f"nothing to evaluate in {said}: no patient's data{odd}")
+
+
+def _tell(out: Path, shown: merging.Shown, counts: Counts, ready: Evaluator) -> None:
+    """The table of a small run, the counts, and where everything is."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    console.print(findings_table(evaluations))
-    found = sum(bool(evaluation.findings) for evaluation in evaluations)
-    console.print(f"{len(evaluations)} patients, {found} with findings; backend {ready.backend.name}")
-    if counts := problem_counts(evaluations):
-        console.print(f"data problems: {', '.join(f'{count} {code}' for code, count in counts)}")
-    console.print(f"report: {page}", soft_wrap=True)
-    for evaluation in evaluations:
+    rows = sum(max(len(evaluation.findings), 1) for evaluation in shown.evaluations)
+    if rows <= MOST_ROWS and not shown.more and not shown.silent:
+        console.print(findings_table(shown.evaluations))
+    else:
+        for name, count in sorted(counts.findings.items()):
+            console.print(f"{count:>8}  {name}")
+    console.print(f"{counts.patients} patients, {counts.with_findings} with findings; backend {ready.backend.name}")
+    if counts.problems:
+        most_first = sorted(counts.problems.items(), key=lambda item: (-item[1], item[0]))
+        console.print(f"data problems: {', '.join(f'{count} {code}' for code, count in most_first)}")
+    if not has_parquet():
+        console.print("findings.csv only: `endplate[parquet]` writes findings.parquet too")
+    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    for evaluation in shown.evaluations:
         if evaluation.disagreements:
             notice(f"the backends disagree on {evaluation.patient}: {'; '.join(evaluation.disagreements)}")
+    if counts.failed:
+        notice(f"{counts.failed} patients could not be evaluated: `not-evaluated` in {out / 'problems.ndjson'}")
+
+
+class _Display:
+    """How far a run is: a bar on a terminal, else a line every few seconds, on stderr."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._last = self._begun = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+                TimeRemainingColumn(), TextColumn("{task.fields[said]}"),
+                console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task("scan", total=1.0, said="")
+
+    def __enter__(self) -> _Display:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, progress: running.Progress) -> None:
+        """A part is done."""
+        now = time.monotonic()
+        counts = progress.counts
+        passed = max(now - self._begun, 0.001)
+        said = (
+            f"{counts.patients} patients ({counts.patients / passed:.0f}/s), {sum(counts.findings.values())} findings, "
+            f"{counts.bytes / 2**20:.0f} MiB read"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=progress.share, description=progress.stage, said=said)
+        elif now - self._last > EVERY_S:
+            self._last = now
+            left = passed * (1 - progress.share) / progress.share
+            sys.stderr.write(f"{progress.stage}: {progress.share:.0%}, {said}, about {left:.0f} s left\n")

@@ -15,7 +15,7 @@ Ask = Callable[[Mapping[str, str]], Outcomes]   # re-evaluates with answers adde
 def listed(ways: Ways, fact: Callable[[str], Fact], ask_for: Callable[[str], str]) -> tuple[Missing, ...]:
     """The facts that some answer set names, unproved, the narrowest sets first."""
     names = dict.fromkeys(name for way in ways for name in sorted(f for f, _ in way))
-    return tuple(_missing(name, fact, ask_for) for name in names)
+    return once(_missing(name, fact, ask_for) for name in names)
 
 
 def proved(
@@ -42,10 +42,19 @@ def proved(
         if concerns(after) == concerns(before):
             continue
         _note(way, outcome(before, after), answers, company)
-    return tuple(
-        msg for name in dict.fromkeys(f for way in ways for f in sorted(n for n, _ in way)) if name in answers
-        for msg in (_missing(name, fact, ask_for, answers[name], company.get(name, {})),)
-    )
+    names = dict.fromkeys(name for way in ways for name in sorted(fact_name for fact_name, _ in way))
+    found = (_missing(name, fact, ask_for, answers[name], company.get(name, {})) for name in names if name in answers)
+    return once(found)
+
+
+def once(missing: Iterable[Missing]) -> tuple[Missing, ...]:
+    """Each question once: facts that ask for the same thing with the same effect (newest and recent) are one."""
+    kept: list[Missing] = []
+    for one in missing:
+        same = (other for other in kept if (other.ask_for, other.would_change) == (one.ask_for, one.would_change))
+        if next(same, None) is None:
+            kept.append(one)
+    return tuple(kept)
 
 
 def outcome(before: Outcomes, after: Outcomes) -> Outcome:

@@ -62,6 +62,7 @@ class Trees:
             )
             for case in cases
         ]
+        nodes = [node for i, node in enumerate(nodes) if not any(_same(node, other) for other in nodes[:i])]
         if issue.unless is not None and self._state.truth(issue.unless) is not False:
             truth = TRUTH[self._state.truth(issue.unless)]
             nodes.append(Node(text="unless", truth=truth, children=self._parts(issue.unless)))
@@ -138,3 +139,8 @@ class Trees:
             for case in rule.cases
             if self._state.truth(case.when) is wanted
         )
+
+
+def _same(node: Node, other: Node) -> bool:
+    """Whether a case says what another one said already (cases that differ only below what decides)."""
+    return [child.text for child in node.children] == [child.text for child in other.children]

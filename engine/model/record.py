@@ -81,7 +81,7 @@ MedicationStatus = Literal["active", "on-hold", "draft", "completed", "stopped"]
 
 
 class Medication(msgspec.Struct, frozen=True, kw_only=True):
-    """One active ingredient of an order, statement, supply, vaccination or plasma exchange (clinical specification 1.8).
+    """One active ingredient of an order, statement, supply, vaccination or plasma exchange (clinical spec. 1.8).
 
     Never built from doNotPerform, cancelled, entered-in-error, not-taken ..., nor for a minor ingredient.
     """

@@ -16,7 +16,7 @@ from engine.outputs.detail import detail_markdown
 from engine.outputs.detected_issue import stable_uuid
 from engine.outputs.markdown import bullets, escaped, heading, plain
 from engine.outputs.settings import uri
-from engine.outputs.suggestions import suggestions
+from engine.outputs.suggestions import issue_suggestion, suggestions
 from engine.outputs.wording import titles
 from engine.rules.info import RuleInfo
 from engine.texts import LIMIT, shorten
@@ -24,6 +24,7 @@ from engine.texts import LIMIT, shorten
 Card = dict[str, Any]
 
 MOST = 5
+EXPLAINED = "Why: this evaluation in full"
 INDICATOR = {"interruptive": "critical", "warning": "warning", "information": "info"}
 OVERRIDE_REASONS = (
     ("already-considered", "Already considered"),
@@ -43,27 +44,43 @@ def cards_response(
     pages: str = "",
     instance: str = "",
     drafts: Collection[str] = (),
+    explained_at: str = "",
+    issues: bool = False,
+    mitigations: Mapping[str, Sequence[Card]] | None = None,
 ) -> Card:
     """The CDS Hooks response `{"cards": [...]}` of one evaluation.
 
     `pages` is the address of the service's pages ("" = no links), `instance` the call that is answered: cards of two
     calls have different uuids, so that feedback can tell them apart. Only an order among `drafts` (references) may be
-    offered for removal. What is beyond the five cards is named in the last.
+    offered for removal. What is beyond the five cards is named in the last. `explained_at` is the page of this
+    evaluation. `issues`: each finding is also offered as a DetectedIssue to create (HL7 PDDI-CDS), with what was
+    done about it (`mitigations`, by identifier).
     """
     maker = _Maker(
-        evaluation=evaluation, info=info, base=base, pages=pages.rstrip("/"), instance=instance, drafts=drafts
-    )
+        evaluation=evaluation, info=info, base=base, pages=pages.rstrip("/"), instance=instance, drafts=drafts,
+        explained_at=explained_at, issues=issues, mitigations=mitigations or {},
+    )  # fmt: skip
+    groups, beyond = grouped(evaluation)
+    cards = [maker.card(findings) for findings in groups]
+    if beyond:
+        names = bullets(escaped(f"{f.severity}: {f.summary}") for f in beyond)
+        cards[-1]["detail"] += f"\n\n{heading(f'{len(beyond)} further findings have no card of their own')}\n\n{names}"
+    return {"cards": cards}
+
+
+def grouped(evaluation: Evaluation) -> tuple[list[list[Finding]], list[Finding]]:
+    """The findings of each card, in order; and those that have no card of their own."""
     shown = sorted((f for f in evaluation.findings if f.display in INDICATOR), key=_rank)
     single = [f for f in shown if f.display != "information"]
     notes = [f for f in shown if f.display == "information"]
     room = MOST - bool(notes)
-    cards = [maker.card([finding]) for finding in single[:room]]
-    if notes:
-        cards.append(maker.card(notes))
-    if beyond := single[room:]:
-        names = bullets(escaped(f"{f.severity}: {f.summary}") for f in beyond)
-        cards[-1]["detail"] += f"\n\n{heading(f'{len(beyond)} further findings have no card of their own')}\n\n{names}"
-    return {"cards": cards}
+    return [[finding] for finding in single[:room]] + ([notes] if notes else []), single[room:]
+
+
+def card_uuid(findings: Sequence[Finding], instance: str) -> str:
+    """The uuid of the card of some findings in one call."""
+    names = " ".join(f"{f.identifier} {f.evidence_hash}" for f in findings)
+    return stable_uuid(f"card {names} {instance}")
 
 
 def override_reasons(base: str) -> list[dict[str, str]]:
@@ -85,13 +102,15 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     pages: str
     instance: str
     drafts: Collection[str]
+    explained_at: str
+    issues: bool
+    mitigations: Mapping[str, Sequence[Card]]
 
     def card(self, findings: Sequence[Finding]) -> Card:
         """One finding, or several of display `information` together."""
-        names = " ".join(f"{f.identifier} {f.evidence_hash}" for f in findings)
         rules = [self.info[f.issue] for f in findings]
         result: Card = {
-            "uuid": stable_uuid(f"card {names} {self.instance}"),
+            "uuid": card_uuid(findings, self.instance),
             "summary": shorten(_summary(findings, self.info), LIMIT),
             "detail": self._detail(findings),
             "indicator": INDICATOR[findings[0].display],
@@ -103,14 +122,22 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             removable = finding.order in self.drafts
             for offer in suggestions(finding, self.evaluation, rule, instance=self.instance, removable=removable):
                 offered.setdefault(offer["label"], offer)
+        if self.issues:
+            for finding in findings:
+                offer = issue_suggestion(
+                    finding, self.evaluation, self.info, base=self.base, instance=self.instance,
+                    mitigation=self.mitigations.get(finding.identifier, ()),
+                )  # fmt: skip
+                offered.setdefault(offer["uuid"], offer)
         if offered:
             result |= {"suggestions": list(offered.values()), "selectionBehavior": "any"}
+        links = [{"label": EXPLAINED, "url": self.explained_at, "type": "absolute"}] if self.explained_at else []
         if self.pages:
-            result["links"] = [
+            links += [
                 {"label": plain(rule.title), "url": self._page(rule), "type": "absolute"}
                 for rule in {rule.id: rule for rule in rules}.values()
             ]
-        return result
+        return result | ({"links": links} if links else {})
 
     def _detail(self, findings: Sequence[Finding]) -> str:
         """Because, not known, consider, rule of each finding; every text that came from the record is escaped."""

@@ -8,7 +8,7 @@ standard ones that name a rule are not allowed on DetectedIssue.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from engine import __version__
@@ -41,8 +41,10 @@ def detected_issue(
     base: str,
     version: Version = "R4",
     guidance: str = "",
+    mitigation: Sequence[Resource] = (),
 ) -> Resource:
-    """The DetectedIssue of one finding. `guidance` is the reference of its GuidanceResponse.
+    """The DetectedIssue of one finding. `guidance` is the reference of its GuidanceResponse, `mitigation` what was
+    done about it (`DetectedIssue.mitigation`).
 
     `status` is always preliminary: no person has verified it. `identifiedDateTime` is the evaluation's date: the time
     of day plays no part in an evaluation. `detail` is Markdown in R5 and plain text in R4.
@@ -71,6 +73,8 @@ def detected_issue(
         issue["implicated"] = [reference(name) for name in names]
     if evidence:
         issue["evidence"] = [{"detail": evidence}]
+    if mitigation:
+        issue["mitigation"] = list(mitigation)
     return issue
 
 
@@ -140,16 +144,19 @@ def issue_bundle(
     base: str,
     version: Version = "R4",
     types: Mapping[str, str] | None = None,
+    mitigations: Mapping[str, Sequence[Resource]] | None = None,
 ) -> Resource:
     """A collection Bundle of every DetectedIssue of an evaluation, each with its GuidanceResponse.
 
-    The Bundle has no timestamp beyond the date of evaluation, so that the same input gives the same bytes.
+    `mitigations`: identifier of a finding -> what was done about it. The Bundle has no timestamp beyond the date of
+    evaluation, so that the same input gives the same bytes.
     """
     entries: list[Resource] = []
     for finding in evaluation.findings:
         guidance = guidance_response(finding, evaluation, info, base=base, version=version, types=types)
         url = f"urn:uuid:{guidance['id']}"
-        issue = detected_issue(finding, evaluation, info, base=base, version=version, guidance=url)
+        done = (mitigations or {}).get(finding.identifier, ())
+        issue = detected_issue(finding, evaluation, info, base=base, version=version, guidance=url, mitigation=done)
         entries.append({"fullUrl": f"urn:uuid:{stable_uuid(finding.identifier)}", "resource": issue})
         entries.append({"fullUrl": url, "resource": guidance})
     bundle: Resource = {

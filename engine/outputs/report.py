@@ -1,10 +1,16 @@
-"""A report of many evaluations: one self-contained HTML page for clinicians and informaticians."""
+"""A report of many evaluations: one self-contained HTML page for clinicians and informaticians.
+
+It loads nothing and runs only its own search: the page carries a content security policy with the hash of that script.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from engine.fhir.problems import CODES
@@ -14,20 +20,50 @@ from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, miss
 from engine.rules.info import RuleInfo
 
 
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of the whole batch. `more` and `silent`: patients with and without findings that are not shown."""
+
+    patients: int
+    relevant: int
+    with_findings: int
+    counts: Mapping[tuple[str, str], int]  # (issue, severity) -> findings
+    problems: Mapping[str, int]
+    parameters: tuple[tuple[str, str], ...] = ()
+    not_evaluated: int = 0
+    more: int = 0
+    silent: int = 0
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """One line of a chart: findings by severity."""
+
+    name: str
+    title: str
+    counts: tuple[int, ...]                # in the order of SEVERITIES
+    note: str = ""
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+
 def problem_counts(evaluations: Iterable[Evaluation]) -> list[tuple[str, int]]:
     """How often each kind of data problem was met, the most frequent first."""
-    counts = Counter(problem.code for evaluation in evaluations for problem in evaluation.problems)
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return _most_first(Counter(problem.code for evaluation in evaluations for problem in evaluation.problems))
 
 
-def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str) -> str:
-    """The page as text; everything that comes from a record is escaped by the template engine and free of
-    control characters."""
+def report(
+    evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str, totals: Totals | None = None
+) -> str:
+    """The page as text; everything that comes from a record is escaped by the template engine.
+
+    `totals`: of the whole batch, where `evaluations` are only a part of it.
+    """
     environment = Environment(
         loader=PackageLoader("engine.outputs"),
         autoescape=True,
-        finalize=lambda shown: plain(shown) if isinstance(shown, str) else shown,
         undefined=StrictUndefined,
+        finalize=lambda shown: plain(shown) if type(shown) is str else shown,  # Markup is ours; all else may be hostile
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -36,13 +72,50 @@ def report(evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, s
         "because": because_line,
         "evidence": evidence_line,
         "missing": lambda missing, issue: missing_line(missing, title, issue),
+        "worst": _worst,
     }
-    counts = Counter((f.issue, f.severity) for e in evaluations for f in e.findings)
+    totals = totals or _totals(evaluations)
+    script = environment.get_template("report.js").render()
+    issues = _bars(totals.counts, lambda issue: (issue, title(issue), f"{info[issue].ruleset} {info[issue].version}"))
     return environment.get_template("report.html").render(
         evaluations=evaluations,
         info=info,
         source=source,
         disclaimer=DISCLAIMER,
-        counts=sorted(counts.items(), key=lambda item: (SEVERITIES.index(item[0][1]), item[0][0])),
-        problems=[(code, CODES.get(code, ""), count) for code, count in problem_counts(evaluations)],
+        totals=totals,
+        severities=SEVERITIES,
+        by_ruleset=_bars(totals.counts, lambda issue: (info[issue].ruleset, "", "")),
+        by_issue=issues,
+        problems=[(code, CODES.get(code, ""), count) for code, count in _most_first(totals.problems)],
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _totals(evaluations: Sequence[Evaluation]) -> Totals:
+    return Totals(
+        patients=len(evaluations),
+        relevant=sum(evaluation.relevant for evaluation in evaluations),
+        with_findings=sum(bool(evaluation.findings) for evaluation in evaluations),
+        counts=Counter((f.issue, f.severity) for evaluation in evaluations for f in evaluation.findings),
+        problems=dict(problem_counts(evaluations)),
+    )
+
+
+def _bars(counts: Mapping[tuple[str, str], int], named: Callable[[str], tuple[str, str, str]]) -> list[Bar]:
+    """Lines of a chart, the one with the most severe findings first."""
+    lines: dict[tuple[str, str, str], list[int]] = {}
+    for (issue, severity), count in counts.items():
+        lines.setdefault(named(issue), [0] * len(SEVERITIES))[SEVERITIES.index(severity)] += count
+    bars = [Bar(name, title, tuple(held), note) for (name, title, note), held in lines.items()]
+    return sorted(bars, key=lambda bar: ([-count for count in bar.counts], bar.name))
+
+
+def _worst(evaluation: Evaluation) -> str:
+    """The highest severity among the findings; "" if there are none."""
+    found = {finding.severity for finding in evaluation.findings}
+    return next((severity for severity in SEVERITIES if severity in found), "")
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

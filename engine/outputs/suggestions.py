@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.model.finding import Evaluation, Finding
-from engine.outputs.detected_issue import stable_uuid
+from engine.outputs.detected_issue import detected_issue, stable_uuid
+from engine.outputs.markdown import plain
 from engine.outputs.references import reference
 from engine.rules.info import RuleInfo, Suggestion
+
+_PROVISIONAL = re.compile(r"[A-Za-z]+/(new-|_)\d+")  # named by us: no EHR knows it
 
 
 def suggestions(
@@ -48,3 +53,29 @@ def order(offer: Suggestion, finding: Finding, evaluation: Evaluation) -> dict[s
         "subject": reference(evaluation.patient),
         "note": [{"text": f"Proposed by Endplate rule {finding.issue} {finding.version}"}],
     }
+
+
+def issue_suggestion(
+    finding: Finding,
+    evaluation: Evaluation,
+    info: Mapping[str, RuleInfo],
+    *,
+    base: str,
+    instance: str = "",
+    mitigation: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """The finding itself as a DetectedIssue that the EHR may create (HL7 PDDI-CDS: an action of type create).
+
+    The EHR gives the id. What the EHR cannot resolve, a draft without an id of its own, is not referred to.
+    """
+    issue = detected_issue(finding, evaluation, info, base=base, mitigation=mitigation)
+    del issue["id"]
+    known = [one for one in issue.pop("implicated", ()) if not _PROVISIONAL.fullmatch(str(one.get("reference", "")))]
+    seen = [one for part in issue.pop("evidence", ()) for one in part["detail"]]
+    seen = [one for one in seen if not _PROVISIONAL.fullmatch(str(one.get("reference", "")))]
+    issue |= {"implicated": known} if known else {}
+    issue |= {"evidence": [{"detail": seen}]} if seen else {}
+    title = f"Record as a detected issue: {plain(info[finding.issue].title)}"
+    name = f"issue {finding.identifier} {finding.evidence_hash} {instance}"
+    action = {"type": "create", "description": title, "resource": issue}
+    return {"label": title, "uuid": stable_uuid(name), "actions": [action]}

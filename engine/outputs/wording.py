@@ -42,15 +42,23 @@ def missing_line(missing: Missing, title: Titles = str, issue: str = "") -> str:
     line = missing.ask_for or missing.fact
     if missing.reason:
         line += f" ({missing.reason})"
-    changes = [answer_line(value, missing, title, issue) for value in missing.would_change]
+    changes = answer_lines(missing, title, issue)
     return plain(f"{line}: {'; '.join(changes)}" if changes else line)
 
 
-def answer_line(value: str, missing: Missing, title: Titles = str, issue: str = "") -> str:
-    """`if present together with sfemg-other normal, this no longer stands`."""
-    company = missing.with_answers.get(value, {})
-    together = f" together with {', '.join(f'{k} {v}' for k, v in company.items())}" if company else ""
-    return f"if {value}{together}, {outcome_line(missing.would_change[value], title, issue)}"
+def answer_lines(missing: Missing, title: Titles = str, issue: str = "") -> list[str]:
+    """`if two or three together with progression present, this no longer stands`: answers of one effect in one line."""
+    values: dict[str, list[str]] = {}
+    for value, outcome in missing.would_change.items():
+        company = missing.with_answers.get(value, {})
+        together = f" together with {', '.join(f'{k} {v}' for k, v in company.items())}" if company else ""
+        values.setdefault(f"{together}, {outcome_line(outcome, title, issue)}", []).append(value)
+    return [f"if {one_of(answers)}{effect}" for effect, answers in values.items()]
+
+
+def one_of(words: list[str]) -> str:
+    """`one, two or three`."""
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def outcome_line(outcome: Outcome, title: Titles = str, issue: str = "") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations, permutations
+from itertools import combinations, groupby, permutations
 from pathlib import Path
 
 import msgspec
@@ -54,9 +54,8 @@ def check_thoroughly(
     notes = [
         *_together(ruleset, examples, prover),
         *(Fault(_place(name, places), f"idle, proved: {name}") for name in counted.redundant),
-        *(Fault(Place((folder / item.file).as_posix()), f"nothing uses the {item.what} `{item.name}`")
-          for item in leftovers(folder, ruleset)),
-    ]  # fmt: skip
+        *_unused(folder, ruleset),
+    ]
     return Verdict(faults=tuple(faults), notes=tuple(notes), proved=tuple(proved), tally=counted)
 
 
@@ -100,6 +99,14 @@ def _together(ruleset: Ruleset, examples: Sequence[Example], prover: Prover) -> 
     for found in prover.together(pairs):
         message = f"`{found.issue}` never stands without `{found.also}`, whatever the facts"
         yield Fault(ruleset.info[found.issue].place, message)
+
+
+def _unused(folder: Path, ruleset: Ruleset) -> Iterator[Fault]:
+    """One note for each kind of thing in a file."""
+    for (file, what), items in groupby(leftovers(folder, ruleset), key=lambda item: (item.file, item.what)):
+        names = [f"`{item.name}`" for item in items]
+        kinds = f"{len(names)} {what}s" if len(names) > 1 else f"one {what}"
+        yield Fault(Place(file), f"nothing uses {kinds}: {', '.join(names)}")
 
 
 def _survived(survivor: Survivor, places: Mapping[str, Place]) -> Fault:

@@ -91,7 +91,7 @@ def read_policies(document: Document, vocabulary: Vocabulary, faults: list[Fault
 def _gate(node: Node, reader: Reader) -> Gate | None:
     if not node.is_mapping("a gate"):
         return None
-    node.only(("when", "keep", "mute"), "a gate")
+    node.only(("when", "keep", "mute", "why"), "a gate")
     if "when" not in node or ("keep" in node) == ("mute" in node):
         node.fault("a gate has `when` and one of `keep` and `mute`")
         return None
@@ -105,7 +105,8 @@ def _gate(node: Node, reader: Reader) -> Gate | None:
         node.fault("the gate mutes nothing", "name groups", (key,))
     if when is None:
         return None
-    return Gate(when=when, keep=groups) if key == "keep" else Gate(when=when, mute=groups)
+    why = node.text("why")
+    return Gate(when=when, keep=groups, why=why) if key == "keep" else Gate(when=when, mute=groups, why=why)
 
 
 def _adjustment(node: Node, name: str, reader: Reader) -> Adjustment | None:

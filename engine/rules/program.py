@@ -93,6 +93,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     when: Condition
     keep: tuple[str, ...] | None = None
     mute: tuple[str, ...] | None = None
+    why: str = ""                          # for people: `the record is not declared complete`
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):

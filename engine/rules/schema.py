@@ -155,7 +155,7 @@ def rule_schema() -> Schema:
 def ruleset_schema() -> Schema:
     groups = {"type": "array", "items": one_of(GROUPS)}
     gate = mapping(
-        {"when": CONDITION, "keep": groups, "mute": {**groups, "minItems": 1}},
+        {"when": CONDITION, "keep": groups, "mute": {**groups, "minItems": 1}, "why": TEXT},
         ["when"],
         oneOf=[{"required": ["keep"]}, {"required": ["mute"]}],
     )

@@ -1,103 +1,209 @@
-"""From a call to cards: the same evaluation as everywhere, at today's date, in the view of the hook."""
+"""From a call to cards: the same evaluation as everywhere, at today's date, in the view of the hook.
+
+What a user has acknowledged is left out of the cards (alert memory) and stays in the evaluation and on its page.
+"""
 
 from __future__ import annotations
 
+import hmac
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from engine import __version__
-from engine.evaluation import Evaluator
 from engine.fhir import Scope, read_prefetch
-from engine.model.finding import Evaluation
+from engine.model.finding import Evaluation, Finding
 from engine.model.record import Record
-from engine.outputs.cards import cards_response
+from engine.outputs.cards import Card, card_uuid, cards_response, grouped
 from engine.outputs.detected_issue import evaluation_id, stable_uuid
 from engine.outputs.validation import check_output
 from engine.service.call import Call
 from engine.service.hooks import Hook
-from engine.service.needs import PATIENT, Needs
+from engine.service.live import Content
+from engine.service.memory import Situation, mitigations, silent
+from engine.service.needs import PATIENT
 from engine.service.outcome import RefusalError
-from engine.settings import Settings
+from engine.service.state import Service
+from engine.store import Acknowledged, Shown, StoreError
 from engine.views import seen
 
 EXTENSION = "org.endplate.evaluation"
+HOUR = 3600
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The response, and the evaluation behind it as the hook shows it."""
+    """The response, and what is behind it: the evaluation as the hook shows it, and what was kept back."""
 
     response: dict[str, Any]
     evaluation: Evaluation
+    id: str
+    silenced: tuple[Finding, ...] = ()
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an evaluation for its page."""
+
+    id: str
+    client: str
+    evaluation: Evaluation
+    silenced: tuple[str, ...] = ()  # identifiers of findings
 
 
 class Responder:
-    """Answers calls with one ruleset. `today` is asked once a call."""
+    """Answers calls of one service with the content that it is given."""
 
-    def __init__(self, evaluator: Evaluator, settings: Settings, needs: Needs, today: Callable[[], date]) -> None:
-        self._evaluator = evaluator
-        self._settings = settings
-        self._needs = needs
-        self._today = today
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._settings = service.settings
+        pages = service.settings.pages_url
+        self._pages = str(pages).rstrip("/") if pages else ""
 
-    def answer(self, call: Call, hook: Hook) -> Answer:
+    def answer(self, content: Content, call: Call, hook: Hook, client: str = "") -> Answer:
         """The cards of one call. Raises RefusalError 412 if the patient cannot be had."""
-        settings = self._settings
-        whole = self._evaluator.evaluate(self._record(call), settings.missing)
+        whole = content.evaluator.evaluate(self._record(content, call), self._settings.missing)
         evaluation = seen(whole, hook.view, call.selected)
+        identity = stable_uuid(f"{evaluation_id(evaluation)} {call.instance}")
+        about = self._about(content, evaluation, call, identity)
+        known: list[Acknowledged] = []
+        silenced: tuple[Finding, ...] = ()
+        shown, kept = evaluation, False
+        if evaluation.findings:
+            try:
+                known = self._service.store.acknowledged([f.identifier for f in evaluation.findings], client)
+                shown, silenced = self._heard(evaluation, known, call)
+                self._remember(shown, silenced, call, client, identity, whole=evaluation)
+                kept = True
+            except StoreError as error:
+                self._service.failed("store", error)
+                about["notes"] = [*about.get("notes", ()), "what was shown could not be remembered"]
+        response = self._response(content, shown, call, known, identity if kept else "")
+        about |= {"silenced": len(silenced)} if silenced else {}
+        response["extension"] = {EXTENSION: about}
+        return Answer(response=response, evaluation=shown, id=identity, silenced=silenced)
+
+    def _record(self, content: Content, call: Call) -> Record:
+        scope = Scope(as_of=self._service.today(), complete=False, current_encounter=call.encounter)
+        asked = content.needs.asked
+        drafts = [call.drafts.bundle] if call.drafts.names else []
+        terminology = content.evaluator.ruleset.terminology
+        record = read_prefetch(call.prefetch, call.patient, terminology, scope, asked=asked, drafts=drafts)
+        if any(problem.code == "patient-missing" for problem in record.problems):
+            query = f"prefetch `{PATIENT}` ({content.needs.templates[PATIENT]})"
+            raise RefusalError(412, f"the patient is needed and cannot be had: {query} {_fate(call)}")
+        return record
+
+    def _heard(
+        self, evaluation: Evaluation, known: Sequence[Acknowledged], call: Call
+    ) -> tuple[Evaluation, tuple[Finding, ...]]:
+        """The evaluation without what is kept back, and that."""
+        situation = Situation(
+            user=call.user,
+            encounter=call.encounter,
+            drafts=call.selected,
+            specialists=self._settings.specialists,
+            now=self._service.seconds(),
+        )
+        kept_back = tuple(f for f in evaluation.findings if silent(f, known, situation)) if known else ()
+        if not kept_back:
+            return evaluation, ()
+        rest = tuple(f for f in evaluation.findings if f not in kept_back)
+        return msgspec.structs.replace(evaluation, findings=rest), kept_back
+
+    def _remember(
+        self,
+        shown: Evaluation,
+        silenced: tuple[Finding, ...],
+        call: Call,
+        client: str,
+        identity: str,
+        *,
+        whole: Evaluation,
+    ) -> None:
+        """Which findings stand on which card, and the evaluation for its page. Raises StoreError."""
+        groups, beyond = grouped(shown)
+        now = self._service.seconds()
+        self._service.store.show(
+            Shown(
+                card=card_uuid(group, call.instance), finding=f.identifier, evidence=f.evidence_hash, issue=f.issue,
+                severity=f.severity, client=client, user=call.user, encounter=call.encounter, evaluation=identity,
+                at=now,
+            )
+            for group in groups
+            for f in group
+        )  # fmt: skip
+        if groups or silenced or beyond:
+            page = Page(
+                id=identity, client=client, evaluation=whole, silenced=tuple(one.identifier for one in silenced)
+            )
+            until = now + self._settings.pages_hours * HOUR
+            self._service.store.keep(page_name(self._service.page_key, identity), msgspec.msgpack.encode(page), until)
+        self._service.upkeep()
+
+    def _response(
+        self, content: Content, shown: Evaluation, call: Call, known: Sequence[Acknowledged], identity: str
+    ) -> Card:
+        settings = self._settings
+        explained = f"{self._pages}/evaluations/{page_name(self._service.page_key, identity)}"
         response = cards_response(
-            evaluation,
-            self._evaluator.ruleset.info,
+            shown,
+            content.evaluator.ruleset.info,
             base=settings.base,
-            pages=str(settings.pages_url or ""),
+            pages=self._pages,
             instance=call.instance,
             drafts=call.selected,
+            explained_at=explained if self._pages and identity else "",
+            issues=settings.suggest_issues,
+            mitigations=mitigated(shown, known, settings.base),
         )
         if settings.check_output:
             for resource in _suggested(response):
                 check_output(resource)
-        response["extension"] = {EXTENSION: self._about(evaluation, call)}
-        return Answer(response=response, evaluation=evaluation)
+        return response
 
-    def _record(self, call: Call) -> Record:
-        scope = Scope(as_of=self._today(), complete=False, current_encounter=call.encounter)
-        terminology = self._evaluator.ruleset.terminology
-        asked = self._needs.asked
-        drafts = [call.drafts.bundle] if call.drafts.names else []
-        record = read_prefetch(call.prefetch, call.patient, terminology, scope, asked=asked, drafts=drafts)
-        if any(problem.code == "patient-missing" for problem in record.problems):
-            query = f"prefetch `{PATIENT}` ({self._needs.templates[PATIENT]})"
-            raise RefusalError(412, f"the patient is needed and cannot be had: {query} {_fate(call.prefetch)}")
-        return record
-
-    def _about(self, evaluation: Evaluation, call: Call) -> dict[str, Any]:
+    def _about(self, content: Content, evaluation: Evaluation, call: Call, identity: str) -> dict[str, Any]:
         """Which evaluation this is, what could not be used, what was not supplied. No element is empty.
 
         The id may stand in logs: it does not tell the patient to those who do not know the call.
         """
         ruleset = evaluation.ruleset
         about: dict[str, Any] = {
-            "id": stable_uuid(f"{evaluation_id(evaluation)} {call.instance}"),
+            "id": identity,
             "asOf": evaluation.as_of.isoformat(),
             "engine": __version__,
             "ruleset": f"{ruleset.id}|{ruleset.version}",
             "hash": ruleset.hash,
             "backend": evaluation.backend,
             "problems": dict(Counter(problem.code for problem in evaluation.problems)),
-            "notSupplied": [key for key in self._needs.templates if key not in call.prefetch],
+            "notSupplied": [key for key in content.needs.templates if key not in call.prefetch],
+            "notFetched": dict(call.failures),
             "notes": list(evaluation.notes),
         }
         return {key: value for key, value in about.items() if value}
 
 
-def _fate(prefetch: Mapping[str, object]) -> str:
+def mitigated(evaluation: Evaluation, known: Sequence[Acknowledged], base: str) -> dict[str, list[dict[str, Any]]]:
+    """Identifier of each finding that a user acknowledged -> what was done about it."""
+    by_finding: dict[str, list[Acknowledged]] = {}
+    for one in known:
+        by_finding.setdefault(one.finding, []).append(one)
+    found = {f.identifier for f in evaluation.findings}
+    return {name: mitigations(ones, base) for name, ones in by_finding.items() if name in found}
+
+
+def page_name(key: bytes, identity: str) -> str:
+    """The name of the page of an evaluation: nobody can guess it who was not given the link, the log's reader included."""
+    return hmac.new(key, identity.encode(), "sha256").hexdigest()
+
+
+def _fate(call: Call) -> str:
     """What became of the query for the patient."""
-    if PATIENT not in prefetch:
+    if failure := call.failures.get(PATIENT):
+        return f"was not supplied and could not be fetched: {failure}"
+    if PATIENT not in call.prefetch:
         return "was not supplied"
-    value = prefetch[PATIENT]
+    value = call.prefetch[PATIENT]
     if value is None:
         return "was null: the EHR found no such patient"
     if isinstance(value, dict) and value.get("resourceType") == "OperationOutcome":

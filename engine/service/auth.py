@@ -14,10 +14,9 @@ from typing import Any, NoReturn
 
 import structlog
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from engine.errors import SettingsError
+from engine.service.keys import UNREADABLE, ClientKeys
 from engine.service.outcome import RefusalError
 from engine.settings import Settings, TrustedClient
 
@@ -25,8 +24,9 @@ ALGORITHMS = ["ES384", "RS384", "ES256", "RS256", "ES512", "RS512", "PS384"]
 LONGEST_TOKEN = 16_384
 LONGEST_LIFE = 3600  # seconds that a token may be valid, and for which a `jti` is remembered
 MOST_REMEMBERED = 200_000
-REREAD_SECONDS = 30
-_UNREADABLE = (JoseError, ValueError, TypeError, KeyError, AttributeError)
+
+FirstTime = Callable[[str, float, float], bool]
+"""(name of a token, when it expires, now) -> whether it was never used before."""
 
 log = structlog.get_logger("endplate.auth")
 
@@ -34,14 +34,17 @@ log = structlog.get_logger("endplate.auth")
 class Authenticator:
     """Checks the token of a request. Safe to use from several threads.
 
-    `clock` gives seconds since 1970. Raises SettingsError if a client's keys cannot be read.
+    `clock` gives seconds since 1970; `first_time` remembers tokens where several processes serve. Raises SettingsError
+    if a client's keys cannot be read.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.time, first_time: FirstTime | None = None
+    ) -> None:
         if not settings.trusted_clients:
             raise SettingsError(
-                "no client is trusted: set `ENDPLATE_TRUSTED_CLIENTS` to a JSON list of {iss, jwks or jwks_file}, or "
-                "start with `--dev` to try it out without authentication"
+                "no client is trusted: set `ENDPLATE_TRUSTED_CLIENTS` to a JSON list of {iss, one of jwks, jwks_file "
+                "and jku}, or start with `--dev` to try it out without authentication"
             )
         if settings.public_url is None:
             raise SettingsError(
@@ -51,8 +54,13 @@ class Authenticator:
         self._address = str(settings.public_url).rstrip("/")
         self._leeway = settings.leeway_seconds
         self._clock = clock
-        self._clients = {client.iss: _Client(client) for client in settings.trusted_clients}
-        self._seen = _Seen()
+        self._clients = {client.iss: ClientKeys(client) for client in settings.trusted_clients}
+        self._first_time = first_time or _Seen().first_time
+
+    def refresh(self) -> None:
+        """Reads the keys of files and addresses again."""
+        for client in self._clients.values():
+            client.refresh(self._clock(), force=True)
 
     def check(self, authorization: str, path: str) -> str:
         """The issuer of a valid token for the endpoint at `path` (`/cds-services/x`). Raises RefusalError 401."""
@@ -61,13 +69,15 @@ class Authenticator:
             _refuse("no bearer token")
         if len(token) > LONGEST_TOKEN:
             _refuse("token too long")
-        issuer, key_id = _unverified(token)
+        issuer, key_id, jku = _unverified(token)
         client = self._clients.get(issuer)
         if client is None:
             _refuse("issuer not trusted")
+        if jku is not None and client.trusted.jku is not None and jku != str(client.trusted.jku):
+            _refuse("jku not trusted", issuer)
         try:
             claims = jwt.decode(token, client.keys_for(key_id, self._clock()), algorithms=ALGORITHMS).claims
-        except _UNREADABLE as invalid:
+        except UNREADABLE as invalid:
             _refuse(f"signature or form: {type(invalid).__name__}", issuer)
         self._check_claims(claims, client.trusted, f"{self._address}{path}")
         return issuer
@@ -88,7 +98,7 @@ class Authenticator:
             _refuse("tenant", client.iss)
         if not isinstance(identity, str) or not 0 < len(identity) <= 256:
             _refuse("jti missing", client.iss)
-        if not self._seen.first_time(f"{client.iss} {identity}", expires + self._leeway, now):
+        if not self._first_time(f"{client.iss} {identity}", expires + self._leeway, now):
             _refuse("replayed", client.iss)
 
 
@@ -111,49 +121,14 @@ class _Seen:
             return True
 
 
-class _Client:
-    """A trusted client with its public keys; a file of keys is read again when a token names an unknown one."""
-
-    def __init__(self, trusted: TrustedClient) -> None:
-        self.trusted = trusted
-        self._keys = _keys(trusted)
-        self._read_at = 0.0
-
-    def keys_for(self, key_id: str, now: float) -> KeySet:
-        known = any(key.kid == key_id for key in self._keys.keys)
-        if not known and self.trusted.jwks_file is not None and now - self._read_at > REREAD_SECONDS:
-            self._read_at = now
-            try:
-                self._keys = _keys(self.trusted)
-            except SettingsError as broken:
-                log.warning("keys not read again", reason=str(broken))
-        return self._keys
-
-
-def _keys(client: TrustedClient) -> KeySet:
-    """The public keys of a client. Raises SettingsError if there are none, or if one is a secret."""
-    content: Any = client.jwks
-    try:
-        if client.jwks_file is not None:
-            content = json.loads(client.jwks_file.read_text("utf-8"))
-        keys = KeySet.import_key_set(content)
-    except OSError as error:
-        reason = error.strerror or "the file cannot be read"
-        raise SettingsError(f"the keys of the trusted client `{client.iss}`: `{client.jwks_file}`: {reason}") from None
-    except _UNREADABLE:
-        raise SettingsError(f"the trusted client `{client.iss}` has no keys: `jwks` must be a JWK set") from None
-    if not keys.keys or any(key.key_type not in ("EC", "RSA") or not key.kid for key in keys.keys):
-        raise SettingsError(f"the keys of the trusted client `{client.iss}` must be EC or RSA keys, each with a `kid`")
-    return keys
-
-
-def _unverified(token: str) -> tuple[str, str]:
-    """Whose token it claims to be, and the id of its key; nothing is believed before the signature is checked."""
+def _unverified(token: str) -> tuple[str, str, object]:
+    """Whose token it claims to be, the id of its key, and where that is; nothing of it is believed before the signature
+    is checked."""
     try:
         parts = jws.extract_compact(token.encode())
         claims = json.loads(parts.payload)
-        return str(claims["iss"]), str(parts.headers()["kid"])
-    except (*_UNREADABLE, RecursionError):
+        return str(claims["iss"]), str(parts.headers()["kid"]), parts.headers().get("jku")
+    except (*UNREADABLE, RecursionError):
         _refuse("no readable token with `iss` and `kid`")
 
 

@@ -6,6 +6,7 @@ that the hook is about (clinical specification 7.2). Everything else that is mis
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,16 +19,30 @@ from engine.service.hooks import Hook
 from engine.service.outcome import RefusalError
 
 Json = dict[str, Any]
+_BEARER = re.compile(r"[\x21-\x7e]{1,16384}")
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An access token; it is never shown."""
+
+    value: str = ""
+
+    def __repr__(self) -> str:
+        return "Token(...)" if self.value else "Token()"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service is asked. `drafts`: what the user is about to write."""
+    """What a service is asked. `drafts`: what the user is about to write; `failures`: why a key could not be fetched."""
 
     instance: str
     patient: str
+    user: str = ""
     encounter: str = ""
+    server: str = ""  # of the call's patient data; "" = nothing can be fetched
+    token: Token = Token()
     prefetch: Mapping[str, object] = {}
     drafts: Drafts = Drafts()
+    failures: Mapping[str, str] = {}
     selected: frozenset[str] = frozenset()  # "Type/id" of the drafts that are asked about; all of them, mostly
 
 
@@ -55,12 +70,14 @@ def read_call(content: Json, hook: Hook) -> Call:
     prefetch = content.get("prefetch")
     if prefetch is not None and not isinstance(prefetch, dict):
         raise RefusalError(400, "`prefetch` is no object: it maps keys to resources")
-    encounter = context.get("encounterId")
     drafts = _drafts(context, hook) if hook.added else Drafts()
     return Call(
         instance=_text(content, "hookInstance"),
         patient=_text(context, "patientId", "context."),
-        encounter=encounter if isinstance(encounter, str) else "",
+        user=_optional(context, "userId"),
+        encounter=_optional(context, "encounterId"),
+        server=_optional(content, "fhirServer"),
+        token=_token(content.get("fhirAuthorization")),
         prefetch=prefetch or {},
         drafts=drafts,
         selected=_selected(context, drafts),
@@ -72,6 +89,19 @@ def _text(content: Json, name: str, where: str = "") -> str:
     if not isinstance(value, str) or not value.strip():
         raise RefusalError(400, f"`{where}{name}` is missing: it is a text")
     return value.strip()
+
+
+def _optional(content: Json, name: str) -> str:
+    value = content.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _token(authorization: object) -> Token:
+    """The bearer token for the FHIR server; one that could not stand in a header is none."""
+    if not isinstance(authorization, dict) or _optional(authorization, "token_type").lower() not in ("bearer", ""):
+        return Token()
+    value = _optional(authorization, "access_token")
+    return Token(value) if _BEARER.fullmatch(value) else Token()
 
 
 def _drafts(context: Json, hook: Hook) -> Drafts:

@@ -311,7 +311,7 @@ def test_drugs_by_name(neuromuscular: Terminology, text: str, drugs: list[Drug])
         ("IV", "iv"), ("IV DRIP", "iv"), ("PO/NG", "oral"), ("zum Einnehmen", "oral"), ("Voie intramusculaire", "im"),
         ("Oral route (qualifier value)", "oral"), ("Subcutaneous", "sc"), ("BOTH EYES", "ophthalmic"),
         ("Topical route", "topical"), ("NEB", "inhaled"), ("Vaginal use", "vaginal"), ("LEFT EAR", "otic"),
-        ("REPLACE", ""), ("as directed", ""),
+        ("vial", "parenteral"), ("inhalation vial", "inhaled"), ("IVPCA", "iv"), ("REPLACE", ""), ("as directed", ""),
     ],
 )  # fmt: skip
 def test_routes_in_words(neuromuscular: Terminology, text: str, route: str) -> None:

@@ -1,0 +1,103 @@
+"""What the parts of the service share: settings, rules, store, audit trail, figures, clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+import structlog
+
+from engine.errors import EndplateError
+from engine.evaluation import Evaluator
+from engine.service.audit import Audit
+from engine.service.auth import Authenticator
+from engine.service.limits import RateLimit
+from engine.service.live import Content, Live
+from engine.service.metrics import Metrics
+from engine.service.outcome import RefusalError
+from engine.settings import Settings
+from engine.store import Store, StoreError
+
+log = structlog.get_logger("endplate.service")
+
+
+class Service:
+    """One running service. `load` reads the rules again; `today` and `now` are its only clocks."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        settings: Settings,
+        *,
+        authenticator: Authenticator | None,
+        store: Store,
+        audit: Audit,
+        metrics: Metrics,
+        today: Callable[[], date],
+        now: Callable[[], datetime],
+        load: Callable[[], Evaluator] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.authenticator = authenticator
+        self.store = store
+        self.audit = audit
+        self.metrics = metrics
+        self.today = today
+        self.now = now
+        self.live = Live(Content(evaluator, settings))
+        self.limit = RateLimit(settings.requests_per_second, lambda: now().timestamp())
+        self.page_key = store.secret("page")
+        self._load = load
+        self._show_content()
+
+    def seconds(self) -> int:
+        """Now, in whole seconds since 1970."""
+        return int(self.now().timestamp())
+
+    def admit(self, name: str) -> None:
+        """Counts a request of a client or address. Raises RefusalError 429."""
+        if wait := self.limit.wait(name):
+            headers = {"Retry-After": str(int(wait) + 1)}
+            raise RefusalError(429, "too many requests: send fewer, or ask for a higher limit", headers)
+
+    def reload(self) -> bool:
+        """Reads rules and keys again; whether the rules could be read. Calls go on being answered meanwhile."""
+        if self.authenticator is not None:
+            self.authenticator.refresh()
+        if self._load is None:
+            return False
+        load = self._load
+        try:
+            self.live.swap(lambda: Content(load(), self.settings))
+        except (EndplateError, OSError) as error:
+            self.metrics.reloads.labels("failed").inc()
+            log.error("not reloaded", reason=str(error).splitlines()[0])
+            return False
+        self.metrics.reloads.labels("done").inc()
+        self._show_content()
+        log.warning("reloaded", hash=self.live.content.evaluator.ruleset.hash)
+        return True
+
+    def failed(self, part: str, error: Exception) -> None:
+        """Something beside the answer failed: it is logged and counted, and the answer goes on."""
+        self.metrics.failures.labels(part).inc()
+        reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+        log.error("failed beside the answer", part=part, reason=reason)
+
+    def upkeep(self) -> None:
+        """Forgets what the store need not hold, now and then."""
+        if self.store.due():
+            try:
+                self.store.purge(self.seconds())
+            except StoreError as error:
+                self.failed("store", error)
+
+    def close(self) -> None:
+        """Writes what is waiting."""
+        self.audit.close()
+        self.store.close()
+
+    def _show_content(self) -> None:
+        ruleset = self.live.content.evaluator.ruleset
+        self.metrics.content.clear()
+        self.metrics.content.labels(ruleset.id, ruleset.version, ruleset.hash[:12]).set(1)
