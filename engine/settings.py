@@ -70,10 +70,12 @@ class Settings(BaseSettings):
         AnyHttpUrl | None, Field(description="address by which clients call the service; tokens are made out to it")
     ] = None
     pages_url: Annotated[
-        AnyHttpUrl | None, Field(description="address of pages that cards link to; empty: no links, with `--dev` this machine")
+        AnyHttpUrl | None,
+        Field(description="address of pages that cards link to; empty: no links (with `--dev`: this machine)"),
     ] = None
     trusted_clients: Annotated[
-        tuple[TrustedClient, ...], Field(description="who may call: JSON list of {iss, one of jwks, jwks_file and jku, tenant}")
+        tuple[TrustedClient, ...],
+        Field(description="who may call: JSON list of {iss, one of jwks, jwks_file and jku, tenant}"),
     ] = ()
     leeway_seconds: Annotated[int, Field(ge=0, le=300, description="by how much clocks may differ")] = 60
     cors_origins: Annotated[
@@ -96,12 +98,12 @@ class Settings(BaseSettings):
     )
     data: Path = Field(
         default_factory=data_folder,
-        description="folder of the store and the audit trail; with `--dev` the store is in memory and nothing is audited",
+        description="folder of the store and the audit trail (with `--dev`: in memory, and no trail)",
     )
     audit: Annotated[bool, Field(description="write the audit trail")] = True
     specialists: Annotated[
         tuple[str, ...],
-        Field(description="users (`Practitioner/x`) whose word silences a diagnostic card of high severity for 90 days"),
+        Field(description="users (`Practitioner/x`) whose word silences a diagnostic card of high severity"),
     ] = ()
     suggest_issues: Annotated[
         bool, Field(description="offer each finding as a DetectedIssue that the EHR may create")
@@ -116,7 +118,6 @@ class Settings(BaseSettings):
     check_output: Annotated[bool, Field(description="check resources in suggestions with fhir.resources (slow)")] = (
         False
     )
-
 
     def summary(self) -> dict[str, Any]:
         """What the log says at the start; keys of clients are left out."""

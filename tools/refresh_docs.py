@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the output of every command into the console blocks of the pages: `python tools/refresh_docs.py [PAGE...]`.
+"""Write what the code says into the pages (outputs of commands, tables): `python tools/refresh_docs.py [PAGE...]`.
 
 For when an output has changed on purpose; read the difference before you commit it. A block keeps its form: as many
 lines before its first `...` and after its last one as it had. Lines that still fit are left as they are, hashes are
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/docs")]
 
 from pages import NOT_RUN, PAGES, Block, Workspace, blocks, commands, says  # noqa: E402
+from tables import with_tables  # noqa: E402
 
 LONGEST = 170
 BROKEN = re.compile(r"^Traceback|a defect of Endplate", re.MULTILINE)
@@ -35,7 +36,7 @@ def refreshed(page: Path, workspace: Workspace) -> str:
             changes += _changes(block, workspace)
     for first, end, instead in reversed(changes):
         lines[first:end] = instead
-    return "\n".join(lines) + "\n"
+    return with_tables("\n".join(lines) + "\n")
 
 
 def _changes(block: Block, workspace: Workspace) -> Iterator[tuple[int, int, list[str]]]:

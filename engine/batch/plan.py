@@ -16,7 +16,8 @@ from engine.batch.sources import Source
 from engine.errors import InputError
 from engine.fhir.decode import LARGEST, decode
 
-PART = 16 * 2**20                          # bytes of a part
+PART = 4 * 2**20                           # bytes of a part, more where there would be too many
+MOST_PARTS = 2_000
 PARTITION = 32 * 2**20                     # bytes of input for each partition of the patients
 MOST_PARTITIONS = 4096
 _SNIFFED = 256 * 1024                      # smaller files are read whole: nothing is won by cutting them
@@ -36,8 +37,9 @@ class Piece(msgspec.Struct, frozen=True):
 Part = tuple[Piece, ...]
 
 
-def parts(sources: Sequence[Source], size: int = PART) -> Iterator[Part]:
-    """The parts of the input in its order, each of about `size` bytes."""
+def parts(sources: Sequence[Source], size: int = 0) -> Iterator[Part]:
+    """The parts of the input in its order, each of about `size` bytes (0 = as fits the input)."""
+    size = size or max(PART, sum(source.size for source in sources) // MOST_PARTS)
     held: list[Piece] = []
     filled = 0
     for index, source in enumerate(sources):

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.batch.spill import Named, Row, Want
+from engine.batch.spill import GONE, IDENTIFIERS, PARKED, PATIENT, SHARED, WANTED, Named, Row, Want
 from engine.fhir.bundle import parts_of
 from engine.fhir.decode import decode
 from engine.fhir.elements import EMPTY, Codings, Json, obj, objects, text
@@ -25,7 +25,6 @@ from engine.fhir.references import identifier_of, identifiers_of, target_of
 from engine.fhir.subjects import patients_of
 from engine.model.problem import Problem
 
-PATIENT, SHARED, WANTED, PARKED, IDENTIFIERS, GONE = "patient", "shared", "wanted", "parked", "identifiers", "gone"
 _REFERENCE = re.compile(rb'(?:Medication|Organization)\\?/[^"#/\\?|]+')
 _PLAIN = re.compile(r"Patient/[^/#?\s]+")
 _SHARED = ("Medication", "Organization")
@@ -71,13 +70,13 @@ class _Head(msgspec.Struct):
 class Sink(Protocol):
     """Where rows and problems go."""
 
-    def put(self, compartment: str, row: Row | Want | Named) -> None: ...
+    def put(self, kind: str, number: int, row: Row | Want | Named) -> None: ...
 
     def odd(self, found: Problem, file: str) -> None: ...
 
 
 class Router:
-    """Sorts single resources into compartments: `patient N`, `shared N`, `wanted N`, `parked N`, `identifiers N`."""
+    """Sorts single resources into compartments: a kind of row, and the partition of its key."""
 
     def __init__(self, lookup: Lookup, partitions: int, sink: Sink, files: list[str]) -> None:
         self._lookup = lookup
@@ -112,7 +111,7 @@ class Router:
         elif row.key:
             meta = head.meta or _Meta()
             gone = msgspec.structs.replace(row, raw=b"", version=meta.versionId, updated=meta.lastUpdated)
-            self._sink.put(f"{PATIENT} {self.partition(patient)}", gone)
+            self._sink.put(PATIENT, self.partition(patient), gone)
         return None
 
     def resource(self, resource: Json, raw: bytes, file: int, seq: int, suffix: str) -> None:
@@ -144,7 +143,7 @@ class Router:
         elif kind in CARRIERS and row.key and (patient := _named_plainly(resource)):
             version, updated = text(meta.get("versionId")), text(meta.get("lastUpdated"))
             gone = msgspec.structs.replace(row, patient=patient, raw=b"", version=version, updated=updated)
-            self._sink.put(f"{PATIENT} {self.partition(patient)}", gone)
+            self._sink.put(PATIENT, self.partition(patient), gone)
 
     def deletions(self, bundle: Json, file: int, seq: int, suffix: str) -> None:
         """A Bundle of a manifest's `deleted`: what the export no longer holds."""
@@ -152,7 +151,7 @@ class Router:
             if deleted:
                 meta = obj(resource.get("meta"))
                 key = f"{resource['resourceType']}/{resource['id']}"
-                self._sink.put(GONE, Row("", file, seq, f"{suffix}: entry {number}", b"", key, "",
+                self._sink.put(GONE, 0, Row("", file, seq, f"{suffix}: entry {number}", b"", key, "",
                                          text(meta.get("lastUpdated"))))
 
     def partition(self, key: str) -> int:
@@ -180,14 +179,14 @@ class Router:
     def _patient(self, resource: Json, row: Row) -> None:
         self.given += 1
         name = row.key or f"Patient/_{row.file}-{row.seq}{row.suffix}"
-        self._sink.put(f"{PATIENT} {self.partition(name)}", msgspec.structs.replace(row, patient=name))
+        self._sink.put(PATIENT, self.partition(name), msgspec.structs.replace(row, patient=name))
         for system, value in identifiers_of(resource):
             identifier = f"{system}|{value}"
-            self._sink.put(f"{IDENTIFIERS} {self.partition(identifier)}", Named(identifier, name))
+            self._sink.put(IDENTIFIERS, self.partition(identifier), Named(identifier, name))
 
     def _shared(self, row: Row) -> None:
         if row.key:
-            self._sink.put(f"{SHARED} {self.partition(row.key)}", row)
+            self._sink.put(SHARED, self.partition(row.key), row)
 
     def _owned(self, resource: Json, group: Group, row: Row) -> None:
         """A resource of somebody: by reference, by identifier, or by a Patient inside it."""
@@ -209,7 +208,7 @@ class Router:
             named = f"{identifier[0]}|{identifier[1]}"
             self.parked += 1
             parked = msgspec.structs.replace(row, patient=own, version=named)
-            self._sink.put(f"{PARKED} {self.partition(named)}", parked)
+            self._sink.put(PARKED, self.partition(named), parked)
         elif own:
             self._keep(msgspec.structs.replace(row, patient=own))
         else:
@@ -218,7 +217,7 @@ class Router:
     def _keep(self, row: Row) -> None:
         self.kept += 1
         partition = self.partition(row.patient)
-        self._sink.put(f"{PATIENT} {partition}", row)
+        self._sink.put(PATIENT, partition, row)
         self.want(row.raw, partition)
 
     def want(self, raw: bytes, partition: int) -> None:
@@ -227,7 +226,7 @@ class Router:
             if (key, partition) not in self._wanted:
                 self._wanted.add((key, partition))
                 self.wants += 1
-                self._sink.put(f"{WANTED} {self.partition(key)}", Want(key, partition))
+                self._sink.put(WANTED, self.partition(key), Want(key, partition))
                 if len(self._wanted) > 200_000:
                     self._wanted.clear()
 

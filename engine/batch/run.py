@@ -71,6 +71,12 @@ def setup_of(folder: Path) -> Setup | None:
         raise InputError(f"the unfinished run in `{folder}` is of another version: start without --resume") from None
 
 
+def end(folder: Path) -> None:
+    """Drops the folder of a finished run; it can no longer be resumed, even if this is stopped half way."""
+    (folder / SETUP).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def run(folder: Path, setup: Setup, workers: int, evaluator: Evaluator, watch: Watch) -> Counts:
     """Everything that is not done yet; the counts of all. Raises RunError if it has to stop."""
     for left in folder.glob("*.tmp"):

@@ -1,22 +1,26 @@
 """What does not fit in memory: rows in a file, by compartment, written once and read by compartment.
 
-A spill file has segments (a msgpack list of rows of one compartment) and at its end an index of them. It is written
-under another name and gets its own when it is whole, so a file that is there is complete.
+A spill file has segments, each a msgpack list of rows of one compartment. They are written in rounds; a round ends with
+a table of (start, length) by compartment, the file with the starts of the tables and their number, all as 64-bit
+integers. So what a compartment has in a file is found in a few short reads. A file is written under another name and
+gets its own when it is whole: a file that is there is complete.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-_TAIL = struct.Struct(">QI")
+PATIENT, SHARED, WANTED, PARKED, IDENTIFIERS, TWICE, GONE = KINDS = (
+    "patient", "shared", "wanted", "parked", "identifiers", "twice", "gone",
+)  # fmt: skip
 _MOST = 24 * 2**20                         # bytes that are held before they are written
-_Index = dict[str, list[tuple[int, int]]]
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -58,43 +62,51 @@ _T = TypeVar("_T", Row, Want, Named)
 
 
 class Spill:
-    """The writing side. Use as a context manager: left without an error, the file is there."""
+    """The writing side. Use as a context manager: left without an error, the file is there.
 
-    def __init__(self, path: Path) -> None:
+    A compartment is a kind and a number below `width`.
+    """
+
+    def __init__(self, path: Path, width: int) -> None:
         self._path = path
         self._unfinished = unfinished(path)
-        self._held: dict[str, list[Row | Want | Named]] = {}
+        self._width = width
+        self._held: dict[int, list[Row | Want | Named]] = {}
         self._size = 0
-        self._index: _Index = {}
+        self._tables: list[int] = []
 
     def __enter__(self) -> Spill:
         self._stream = self._unfinished.open("wb")
         return self
 
-    def put(self, compartment: str, row: Row | Want | Named) -> None:
+    def put(self, kind: str, number: int, row: Row | Want | Named) -> None:
         """One row."""
-        held = self._held.get(compartment)
+        slot = KINDS.index(kind) * self._width + number
+        held = self._held.get(slot)
         if held is None:
-            held = self._held[compartment] = []
+            held = self._held[slot] = []
         held.append(row)
         self._size += len(row.raw) + 100 if isinstance(row, Row) else 100
         if self._size > _MOST:
             self._flush()
 
     def _flush(self) -> None:
-        for compartment, rows in sorted(self._held.items()):
+        table = array("Q", bytes(16 * self._width * len(KINDS)))
+        for slot, rows in sorted(self._held.items()):
             data = _encode(rows)
-            self._index.setdefault(compartment, []).append((self._stream.tell(), len(data)))
+            table[2 * slot], table[2 * slot + 1] = self._stream.tell(), len(data)
             self._stream.write(data)
+        self._tables.append(self._stream.tell())
+        self._stream.write(table.tobytes())
         self._held.clear()
         self._size = 0
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None:
-                self._flush()
-                index = _encode(self._index)
-                self._stream.write(index + _TAIL.pack(self._stream.tell(), len(index)))
+                if self._held:
+                    self._flush()
+                self._stream.write(array("Q", [*self._tables, len(self._tables)]).tobytes())
                 sync(self._stream.fileno(), self._stream.flush)
         finally:
             self._stream.close()
@@ -114,26 +126,25 @@ def sync(descriptor: int, flush: object) -> None:
     os.fsync(descriptor)
 
 
-class Spilled:
-    """The reading side: all spill files of a stage, their indices held once."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._indices = [(path, _index(path)) for path in paths]
-
-    def rows(self, compartment: str, kind: type[_T]) -> Iterator[_T]:
-        """All rows of a compartment, in the order of the files."""
-        decoder = msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type]
-        for path, index in self._indices:
-            if compartment in index:
-                with path.open("rb") as stream:
-                    for start, length in index[compartment]:
-                        stream.seek(start)
-                        yield from decoder.decode(stream.read(length))
+def rows(paths: Iterable[Path], width: int, kind: str, number: int, of: type[_T]) -> Iterator[_T]:
+    """All rows of a compartment, in the order of the files. Only its own segments are read."""
+    decode = msgspec.msgpack.Decoder(list[of]).decode  # type: ignore[valid-type]
+    slot = KINDS.index(kind) * width + number
+    for path in paths:
+        with path.open("rb", buffering=0) as stream:
+            for table in _tables(stream):
+                start, length = _numbers(stream, table + 16 * slot, 2)
+                if length:
+                    stream.seek(start)
+                    yield from decode(stream.read(length))
 
 
-def _index(path: Path) -> _Index:
-    with path.open("rb") as stream:
-        stream.seek(-_TAIL.size, os.SEEK_END)
-        start, length = _TAIL.unpack(stream.read())
-        stream.seek(start)
-        return msgspec.msgpack.decode(stream.read(length), type=_Index)
+def _tables(stream: FileIO) -> Iterable[int]:
+    end = stream.seek(-8, os.SEEK_END)
+    (count,) = _numbers(stream, end, 1)
+    return _numbers(stream, end - 8 * count, count)
+
+
+def _numbers(stream: FileIO, start: int, count: int) -> Sequence[int]:
+    stream.seek(start)
+    return array("Q", stream.read(8 * count))

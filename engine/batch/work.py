@@ -13,26 +13,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from engine.batch.packing import BROKEN, open_plain
 from engine.batch.plan import Part, Piece
 from engine.batch.results import Counts, Found, Odd, ResultWriter, Silent, tally
-from engine.batch.routing import (
+from engine.batch.routing import Router, is_sentinel, references, with_a_patient
+from engine.batch.sources import Source
+from engine.batch.spill import (
     GONE,
     IDENTIFIERS,
     PARKED,
     PATIENT,
     SHARED,
+    TWICE,
     WANTED,
-    Router,
-    is_sentinel,
-    references,
-    with_a_patient,
+    Named,
+    Row,
+    Spill,
+    Want,
+    rows,
 )
-from engine.batch.sources import Source
-from engine.batch.spill import Named, Row, Spill, Spilled, Want
 from engine.errors import EndplateError, InputError
 from engine.evaluation import Evaluator
 from engine.fhir.decode import LARGEST, Document, decode, read_documents
@@ -50,8 +53,8 @@ from engine.outputs.needs import fact_resources
 from engine.outputs.settings import BASE
 from engine.rules.ruleset import load_ruleset
 
+_T = TypeVar("_T", Row, Want, Named)
 _BOM = b"\xef\xbb\xbf"
-_TWICE = "twice"                           # compartment: patients of Bundles, and where
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,14 +103,14 @@ class Worker:
         )
         self.types = fact_resources(self.evaluator.ruleset)
         self.names = [source.name for source in setup.sources]
-        self._spilled: dict[str, Spilled] = {}
+        self._paths: dict[str, list[Path]] = {}
 
     # ------------------------------------------------------------ stages
 
     def scan(self, number: int, limit: int) -> Counts:
         """Reads a part of the input."""
         name = f"scan-{number:06}"
-        with ResultWriter(self.folder / f"{name}.result") as results, Spill(self.folder / f"{name}.spill") as spill:
+        with ResultWriter(self.folder / f"{name}.result") as results, self._spill(name) as spill:
             out = _Out(self, results, spill, limit)
             if number == 0:
                 for found in self.setup.problems:
@@ -122,24 +125,24 @@ class Worker:
     def join(self, step: int, number: int) -> Counts:
         """Brings what patients share to the partitions that refer to it, and parked resources to their patients."""
         name = f"join-{step}-{number:04}"
-        before = self._rows("scan" if step == 1 else f"join-{step - 1}")
+        before = "scan" if step == 1 else f"join-{step - 1}"
         wanted: dict[str, set[int]] = {}
-        for want in before.rows(f"{WANTED} {number}", Want):
+        for want in self._rows(before, WANTED, number, Want):
             wanted.setdefault(want.key, set()).add(want.partition)
-        parked = list(before.rows(f"{PARKED} {number}", Row)) if step == 1 else []
-        with ResultWriter(self.folder / f"{name}.result") as results, Spill(self.folder / f"{name}.spill") as spill:
+        parked = list(self._rows(before, PARKED, number, Row)) if step == 1 else []
+        with ResultWriter(self.folder / f"{name}.result") as results, self._spill(name) as spill:
             out = _Out(self, results, spill, 0)
-            rows = [row for row in self._rows("scan").rows(f"{SHARED} {number}", Row) if row.key in wanted]
-            for row in self._living(rows, out):
+            versions = [row for row in self._rows("scan", SHARED, number, Row) if row.key in wanted]
+            for row in self._living(versions, out):
                 for partition in sorted(wanted[row.key]):
-                    spill.put(f"{PATIENT} {partition}", row)
+                    spill.put(PATIENT, partition, row)
                     if row.key.startswith("Medication/"):
                         out.router.want(row.raw, partition)
             owners = self._owners(number, {row.version for row in parked})
             for row in parked:
                 patient = owners.get(row.version) or row.patient or f"Patient?identifier={row.version}"
                 partition = out.router.partition(patient)
-                spill.put(f"{PATIENT} {partition}", msgspec.structs.replace(row, patient=patient, version=""))
+                spill.put(PATIENT, partition, msgspec.structs.replace(row, patient=patient, version=""))
                 out.router.want(row.raw, partition)
             counts = results.counts
             counts.wants = out.router.wants
@@ -147,14 +150,14 @@ class Worker:
 
     def screen(self, number: int, limit: int, given: bool) -> Counts:
         """Evaluates the patients of a partition. `given`: Patient resources stand among the single resources."""
-        rows = sorted(self._rows("").rows(f"{PATIENT} {number}", Row), key=lambda row: (row.patient, row.order))
-        shared = {row.key: row for row in rows if not row.patient}
-        gone = {row.key: row for row in sorted(self._rows("scan").rows(GONE, Row), key=lambda row: row.order)}
+        held = sorted(self._rows("*", PATIENT, number, Row), key=lambda row: (row.patient, row.order))
+        shared = {row.key: row for row in held if not row.patient}
+        gone = {row.key: row for row in sorted(self._rows("scan", GONE, 0, Row), key=lambda row: row.order)}
         name = f"screen-{number:04}"
-        with ResultWriter(self.folder / f"{name}.result") as results, Spill(self.folder / f"{name}.spill") as spill:
+        with ResultWriter(self.folder / f"{name}.result") as results, self._spill(name) as spill:
             out = _Out(self, results, spill, limit)
             seen = self._twice(number, out)
-            for patient, own in groupby((row for row in rows if row.patient), key=lambda row: row.patient):
+            for patient, own in groupby((row for row in held if row.patient), key=lambda row: row.patient):
                 problems: list[Problem] = []
                 for record in self._records(list(own), shared, gone, problems, given=given):
                     if record.person.reference in seen:
@@ -166,19 +169,23 @@ class Worker:
 
     # ------------------------------------------------------------ parts of them
 
-    def _rows(self, stage: str) -> Spilled:
-        """The spill files of a finished stage ("" = of scan and join), opened once."""
-        if stage not in self._spilled:
-            pattern = f"{stage}-*.spill" if stage else "[sj][co][ai]n-*.spill"
-            self._spilled[stage] = Spilled(sorted(self.folder.glob(pattern)))
-        return self._spilled[stage]
+    def _rows(self, stage: str, kind: str, number: int, of: type[_T]) -> Iterator[_T]:
+        """The rows of a compartment in all spill files of a finished stage ("*" = of all)."""
+        if stage not in self._paths:
+            self._paths[stage] = sorted(
+                path for path in self.folder.glob(f"{stage}-*.spill") if not path.name.startswith("screen")
+            )
+        return rows(self._paths[stage], self.setup.partitions, kind, number, of)
+
+    def _spill(self, name: str) -> Spill:
+        return Spill(self.folder / f"{name}.spill", self.setup.partitions)
 
     def _where(self, row: Row) -> str:
         return self.names[row.file] + row.suffix
 
-    def _living(self, rows: Sequence[Row], out: _Out) -> Iterator[Row]:
+    def _living(self, held: Sequence[Row], out: _Out) -> Iterator[Row]:
         """Of several versions of a shared resource the newest one."""
-        by_key = sorted(rows, key=lambda row: (row.key, row.order))
+        by_key = sorted(held, key=lambda row: (row.key, row.order))
         for _, versions in groupby(by_key, key=lambda row: row.key):
             problems: list[Problem] = []
             group = Group(self.lookup, problems)
@@ -202,7 +209,7 @@ class Worker:
     def _owners(self, number: int, wanted: set[str]) -> Mapping[str, str]:
         """Identifier -> the one patient whose it is; "" = two have it."""
         owners: dict[str, str] = {}
-        for named in self._rows("scan").rows(f"{IDENTIFIERS} {number}", Named) if wanted else ():
+        for named in self._rows("scan", IDENTIFIERS, number, Named) if wanted else ():
             if named.identifier in wanted and owners.setdefault(named.identifier, named.patient) != named.patient:
                 owners[named.identifier] = ""
         return owners
@@ -211,7 +218,7 @@ class Worker:
         """Patients of Bundles -> where; one in several Bundles is noted."""
         seen: dict[str, str] = {}
         for named in sorted(
-            self._rows("scan").rows(f"{_TWICE} {number}", Named), key=lambda named: (named.identifier, named.patient)
+            self._rows("scan", TWICE, number, Named), key=lambda named: (named.identifier, named.patient)
         ):
             if named.identifier in seen:
                 out.twice(named.identifier, named.patient)
@@ -277,9 +284,9 @@ class _Out:
         self._names = frozenset(worker.names)
         self.router = Router(worker.lookup, worker.setup.partitions, self, worker.names)
 
-    def put(self, compartment: str, row: Row | Want | Named) -> None:
+    def put(self, kind: str, number: int, row: Row | Want | Named) -> None:
         """A row for a later stage."""
-        self._spill.put(compartment, row)
+        self._spill.put(kind, number, row)
 
     def odd(self, found: Problem, file: str = "", patient: str = "") -> None:
         """A problem, its place taken apart."""
@@ -334,7 +341,7 @@ class _Out:
         for record in read_records([Document(bundle, where)], worker.terminology, worker.scope, problems):
             patient = record.person.reference
             if patient.startswith("Patient/"):  # a name that is more than one within its Bundle
-                self._spill.put(f"{_TWICE} {self.router.partition(patient)}", Named(patient, where))
+                self._spill.put(TWICE, self.router.partition(patient), Named(patient, where))
             self.evaluate(record)
         for found in problems:
             self.odd(found)

@@ -66,7 +66,7 @@ def run(sources: list[Path], out: Path, options: Options) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what is done is kept, and `--resume` goes on from there\n")
         raise typer.Exit(INTERRUPTED) from None
-    shutil.rmtree(folder, ignore_errors=True)
+    running.end(folder)
     if not counts.patients:
         _say_nothing_found(out, setup, counts)
     _tell(out, shown, counts, ready)
@@ -171,7 +171,7 @@ def _say_nothing_found(out: Path, setup: Setup, counts: Counts) -> None:
 
 def _tell(out: Path, shown: merging.Shown, counts: Counts, ready: Evaluator) -> None:
     """The table of a small run, the counts, and where everything is."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     rows = sum(max(len(evaluation.findings), 1) for evaluation in shown.evaluations)
     if rows <= MOST_ROWS and not shown.more and not shown.silent:
         console.print(findings_table(shown.evaluations))

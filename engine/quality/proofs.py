@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.quality.clauses import FALSE, TRUE, Clauses
+from engine.quality.clauses import FALSE, Clauses
 from engine.quality.mutants import Mutant
 from engine.quality.outcomes import difference, outcomes
 from engine.quality.solver import Solver
@@ -87,7 +87,7 @@ class Prover:
             after = {name: outcomes(issues[name], other, self._draft, words=words) for name in names}
             return difference({name: before[name] for name in names}, after, other)
 
-        same_rule = TRUE if not mutant.rule else other.any(
+        concluded = other.any(
             other.differ(self.clauses.values.get(key, FALSE), other.values.get(key, FALSE))
             for key in dict.fromkeys([*self.clauses.values, *other.values]) if key[0] == mutant.rule
         )
@@ -97,4 +97,4 @@ class Prover:
                 return Difference("findings", example)
             if solver.possible(shown(words=True)):
                 return Difference("words")
-            return Difference("conclusions" if solver.possible(same_rule) else "nothing")
+            return Difference("conclusions" if solver.possible(concluded) else "nothing")

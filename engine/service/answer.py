@@ -193,7 +193,7 @@ def mitigated(evaluation: Evaluation, known: Sequence[Acknowledged], base: str) 
 
 
 def page_name(key: bytes, identity: str) -> str:
-    """The name of the page of an evaluation: nobody can guess it who was not given the link, the log's reader included."""
+    """The name of the page of an evaluation: only who was given the link knows it, not who reads the log."""
     return hmac.new(key, identity.encode(), "sha256").hexdigest()
 
 

@@ -1,9 +1,11 @@
-"""The service: CDS Hooks discovery, services and feedback, and a health check."""
+"""The service: CDS Hooks discovery, services and feedback, pages, and what operators ask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -16,19 +18,26 @@ from starlette.responses import Response
 from engine import __version__
 from engine.errors import SettingsError
 from engine.evaluation import Evaluator
-from engine.outputs.cards import OVERRIDE_REASONS
+from engine.outputs.cards import INDICATOR, OVERRIDE_REASONS
 from engine.outputs.wording import DISCLAIMER
-from engine.service.answer import EXTENSION, Answer, Responder
+from engine.service.answer import Answer, Responder
+from engine.service.audit import Audit, audit_event
 from engine.service.auth import Authenticator
 from engine.service.body import read_body
-from engine.service.call import decode_object, read_call
+from engine.service.call import Call, decode_object, read_call
 from engine.service.feedback import Feedback, read_feedback
-from engine.service.hooks import HOOKS, Hook, discovery
-from engine.service.needs import needs_of
+from engine.service.fetch import http_client
+from engine.service.hooks import HOOKS, Hook
+from engine.service.live import Content
+from engine.service.metrics import Metrics
 from engine.service.openapi import CALL_BODY, FEEDBACK_BODY, errors
+from engine.service.operations import operations
 from engine.service.outcome import RefusalError
+from engine.service.pages import pages
 from engine.service.protocol import Requests, refused, unrouted
+from engine.service.state import Service
 from engine.settings import Settings
+from engine.store import Given, Store, StoreError
 
 LOOPBACK_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
@@ -41,76 +50,43 @@ def create_app(
     *,
     dev: bool = False,
     today: Callable[[], date] | None = None,
+    now: Callable[[], datetime] | None = None,
     keep: Callable[[list[Feedback]], None] | None = None,
+    store: Store | None = None,
+    audit: Audit | None = None,
+    load: Callable[[], Evaluator] | None = None,
 ) -> FastAPI:
-    """The application. `dev`: no authentication; `today`: the date of evaluation; `keep` receives feedback.
+    """The application. `dev`: no authentication; `today` and `now`: its clocks; `keep` also receives feedback.
 
-    Raises SettingsError if it is not `dev` and nobody is trusted, or a setting contradicts another.
+    Without a `store` it remembers in memory, without an `audit` it writes no trail; `load` reads the rules again. The
+    parts are under `app.state.service`. Raises SettingsError if it is not `dev` and nobody is trusted, or a setting
+    contradicts another.
     """
-    authenticator = None if dev else Authenticator(settings)
-    limiter = CapacityLimiter(settings.threads)
+    store, metrics = store or Store(), Metrics()
+    shared = store.first_time if settings.workers > 1 else None
+    service = Service(
+        evaluator,
+        settings,
+        authenticator=None if dev else Authenticator(settings, first_time=shared),
+        store=store,
+        audit=audit or Audit(None),
+        metrics=metrics,
+        today=today or _clock(settings.timezone),
+        now=now or (lambda: datetime.now(UTC)),
+        load=load,
+    )
     app = FastAPI(
         title="Endplate",
         version=__version__,
         description=f"CDS Hooks 2.0.1. {evaluator.ruleset.title}. {DISCLAIMER}",
         exception_handlers={RefusalError: refused, 404: unrouted, 405: unrouted},
+        lifespan=_lifespan,
     )
-
-    async def authenticated(request: Request) -> None:
-        if authenticator is not None:
-            authorization = request.headers.get("authorization", "")
-            await to_thread.run_sync(authenticator.check, authorization, request.url.path, limiter=limiter)
-
-    needs = needs_of(evaluator.ruleset, settings.observation_categories)
-    responder = Responder(evaluator, settings, needs, today or _clock(settings.timezone))
-    offered = msgspec.json.encode(discovery(needs, evaluator.ruleset.title))
-    hooks = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], dependencies=[Depends(authenticated)])
-
-    @hooks.get("", summary="The services that are offered", responses=errors(401))
-    async def services() -> Response:
-        return _json(offered)
-
-    @hooks.post(
-        "/{service}",
-        summary="Cards for one call",
-        responses=errors(400, 401, 404, 408, 412, 413, 415, 500),
-        openapi_extra=CALL_BODY,
-    )
-    async def call(service: str, request: Request) -> Response:
-        hook = _hook(service)
-        body = await read_body(request, settings.max_body_bytes)
-
-        def answered() -> bytes:
-            found = responder.answer(read_call(decode_object(body), hook), hook)
-            _note(found, hook)
-            return msgspec.json.encode(found.response)
-
-        return _json(await to_thread.run_sync(answered, limiter=limiter))
-
-    @hooks.post(
-        "/{service}/feedback",
-        summary="What users did with cards",
-        responses=errors(400, 401, 404, 408, 413, 415),
-        openapi_extra=FEEDBACK_BODY,
-    )
-    async def feedback(service: str, request: Request) -> Response:
-        hook = _hook(service)
-        given = read_feedback(decode_object(await read_body(request, settings.max_body_bytes)))
-        if keep is not None:
-            await to_thread.run_sync(keep, given, limiter=limiter)
-        for one in given:
-            log.info("feedback", service=hook.id, outcome=one.outcome, reason=_known_reason(one))
-        return Response(status_code=200)
-
-    @app.get("/healthz", summary="Whether the service is up, and with which content", tags=["Operations"])
-    async def health() -> Response:
-        ruleset = evaluator.ruleset
-        content = {"ruleset": f"{ruleset.id}|{ruleset.version}", "hash": ruleset.hash}
-        state = {"status": "ok", "engine": __version__, **content, "backend": evaluator.backend.name}
-        return _json(msgspec.json.encode(state))
-
-    app.include_router(hooks)
-    app.add_middleware(Requests)
+    app.state.service = service
+    app.include_router(_hooks(service, keep))
+    app.include_router(pages(service))
+    app.include_router(operations(service))
+    app.add_middleware(Requests, metrics=metrics)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -122,24 +98,159 @@ def create_app(
     return app
 
 
-def _note(found: Answer, hook: Hook) -> None:
-    """The log line of an answer: which rules, nothing of the patient."""
-    evaluation = found.evaluation
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """The client for FHIR servers belongs to the event loop that serves."""
+    async with http_client() as http:
+        yield {"http": http}
+
+
+def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> APIRouter:
+    settings = service.settings
+    limiter = CapacityLimiter(settings.threads)
+    responder = Responder(service)
+
+    async def admitted(request: Request) -> str:
+        """The issuer of the request's token; "" in development."""
+        client = ""
+        if service.authenticator is not None:
+            authorization = request.headers.get("authorization", "")
+            check = service.authenticator.check
+            client = await to_thread.run_sync(check, authorization, request.url.path, limiter=limiter)
+        service.admit(client or _address(request))
+        return client
+
+    router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
+    who = Depends(admitted)
+
+    @router.get("", summary="The services that are offered", responses=errors(401, 429))
+    async def services(_: str = who) -> Response:
+        return _json(service.live.content.discovery)
+
+    @router.post(
+        "/{name}",
+        summary="Cards for one call",
+        responses=errors(400, 401, 404, 408, 412, 413, 415, 429, 500),
+        openapi_extra=CALL_BODY,
+    )
+    async def call(name: str, request: Request, client: str = who) -> Response:
+        hook = _hook(name)
+        body = await read_body(request, settings.max_body_bytes)
+        with service.live.used() as content:
+
+            def started() -> Call | bytes:
+                """The answer, or the call if something is to be fetched first."""
+                asked = read_call(decode_object(body), hook)
+                return asked if content.fetcher.wants(asked) else answered(asked)
+
+            def answered(asked: Call) -> bytes:
+                found = responder.answer(content, asked, hook, client)
+                address = _address(request)
+                _note(service, found, asked, hook=hook, client=client, address=address, content=content)
+                return msgspec.json.encode(found.response)
+
+            result = await to_thread.run_sync(started, limiter=limiter)
+            if isinstance(result, Call):
+                fetched = await content.fetcher.complete(request.state.http, result)
+                _count_fetched(service, result, fetched)
+                result = await to_thread.run_sync(answered, fetched, limiter=limiter)
+        return _json(result)
+
+    @router.post(
+        "/{name}/feedback",
+        summary="What users did with cards",
+        responses=errors(400, 401, 404, 408, 413, 415, 429, 503),
+        openapi_extra=FEEDBACK_BODY,
+    )
+    async def feedback(name: str, request: Request, client: str = who) -> Response:
+        hook = _hook(name)
+        given = read_feedback(decode_object(await read_body(request, settings.max_body_bytes)))
+        if keep is not None:
+            await to_thread.run_sync(keep, given, limiter=limiter)
+        await to_thread.run_sync(_take, service, given, hook, client, _address(request), limiter=limiter)
+        return Response(status_code=200)
+
+    return router
+
+
+def _take(service: Service, given: list[Feedback], hook: Hook, client: str, address: str) -> None:
+    """Remembers feedback, counts it by rule, and audits it. Raises RefusalError 503: the client may send it again."""
+    at = service.seconds()
+    rows = [
+        Given(
+            card=one.card, client=client, outcome=one.outcome, stamped=one.timestamp, system=one.reason[0],
+            code=one.reason[1], comment=one.comment, suggestions=one.suggestions, at=at,
+        )
+        for one in given
+    ]  # fmt: skip
+    try:
+        service.store.give(rows)
+        shown = [service.store.shown(one.card, client) for one in given]
+    except StoreError as error:
+        service.failed("store", error)
+        raise RefusalError(503, "the feedback cannot be kept now: send it again") from None
+    for one, findings in zip(given, shown, strict=True):
+        reason = _known_reason(one)
+        for finding in findings:
+            service.metrics.feedback.labels(finding.issue, one.outcome, reason).inc()
+        log.info("feedback", service=hook.id, outcome=one.outcome, reason=reason, known=bool(findings))
+        service.audit.write(
+            audit_event(
+                base=service.settings.base, now=service.now(), action="C", what=f"{hook.id}/feedback", client=client,
+                user=findings[0].user if findings else "", address=address,
+                evaluation=findings[0].evaluation if findings else "", rules=[f.issue for f in findings],
+            )
+        )  # fmt: skip
+
+
+def _note(
+    service: Service, found: Answer, call: Call, *, hook: Hook, client: str, address: str, content: Content
+) -> None:
+    """What stays of an answer: a log line and figures without anything of the patient, and the audit trail with it."""
+    evaluation, metrics = found.evaluation, service.metrics
+    for finding in evaluation.findings:
+        if finding.display in INDICATOR:
+            metrics.cards.labels(finding.issue, INDICATOR[finding.display]).inc()
+    for finding in found.silenced:
+        metrics.silenced.labels(finding.issue).inc()
+    for key in content.needs.templates:
+        if key not in call.prefetch or key in call.failures:
+            metrics.missing.labels(key).inc()
     log.info(
         "answered",
         service=hook.id,
         cards=len(found.response["cards"]),
         rules=sorted({finding.issue for finding in evaluation.findings}),
+        silenced=len(found.silenced),
         problems=len(evaluation.problems),
-        evaluation=found.response["extension"][EXTENSION]["id"],
+        evaluation=found.id,
     )
     if evaluation.disagreements:
+        metrics.disagreements.inc()
         log.error("backends disagree", ruleset=evaluation.ruleset.hash, rules=list(evaluation.disagreements))
+    ruleset = evaluation.ruleset
+    service.audit.write(
+        audit_event(
+            base=service.settings.base, now=service.now(), action="E", what=hook.id, client=client, user=call.user,
+            address=address, patient=evaluation.patient, evaluation=found.id,
+            content=f"{ruleset.id}|{ruleset.version} {ruleset.hash}",
+            rules=[f"{f.issue}|{f.version}" for f in evaluation.findings],
+        )
+    )  # fmt: skip
+
+
+def _count_fetched(service: Service, before: Call, after: Call) -> None:
+    for key in after.prefetch.keys() - before.prefetch.keys() | after.failures.keys():
+        service.metrics.fetched.labels(key, "failed" if key in after.failures else "done").inc()
 
 
 def _known_reason(feedback: Feedback) -> str:
     """The code of a reason of ours; another one may be anything, and is not logged."""
     return feedback.reason[1] if feedback.reason[1] in dict(OVERRIDE_REASONS) else ""
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _json(content: bytes) -> Response:

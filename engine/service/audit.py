@@ -90,7 +90,7 @@ class Audit:
             except OSError as error:
                 self.failing = True
                 self._lost(len(lines))
-                log.error("audit not written", reason=error.strerror, events=len(lines))
+                log.critical("audit not written", reason=error.strerror, events=len(lines))
 
 
 def audit_event(

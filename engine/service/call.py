@@ -32,7 +32,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service is asked. `drafts`: what the user is about to write; `failures`: why a key could not be fetched."""
+    """What a service is asked. `drafts`: what the user is about to write; `failures`: why a key was not fetched."""
 
     instance: str
     patient: str

@@ -92,11 +92,12 @@ class Fetcher:
         """The value of one key, and why it is not whole."""
         value = call.prefetch.get(key)
         entries: list[object] = []
-        link = ""
+        link, pages = "", 0
         try:
             if not isinstance(value, dict):
                 value = await run.read(_query(self._templates[key], call.patient, run.base))
-            for _ in range(self._settings.fetch_pages):
+            while True:
+                pages += 1
                 if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
                     return (value, "") if not entries else (_bundle(entries, link), "a page was no Bundle")
                 entries += value["entry"] if isinstance(value.get("entry"), list) else []
@@ -106,8 +107,9 @@ class Fetcher:
                 url = beside(run.base, link)
                 if url is None:
                     return _bundle(entries, link), "its next page is on another server"
+                if pages == self._settings.fetch_pages:
+                    return _bundle(entries, link), "it has too many pages"
                 value = await run.read(url)
-            return _bundle(entries, link), "it has too many pages"
         except _GoneError:
             return (_FAILED, "a page is gone") if entries or "?" in self._templates[key] else (None, "")
         except _FetchError as failed:

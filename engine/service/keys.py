@@ -55,7 +55,7 @@ class ClientKeys:
         return self._keys
 
     def refresh(self, now: float, *, force: bool = False) -> None:
-        """Reads the file or the address again, at most every 30 seconds unless it must; what fails leaves all as it is."""
+        """Reads the file or the address again, at most every 30 seconds unless forced; what fails changes nothing."""
         if not self._lock.acquire(blocking=force or not self._keys.keys):
             return  # another thread is at it: the keys that are known hold meanwhile
         try:
@@ -88,9 +88,12 @@ def _fetched(client: TrustedClient) -> KeySet:
     """The keys at the address. Raises SettingsError."""
     body, until = b"", time.monotonic() + FETCH_SECONDS
     try:
-        with httpx2.Client(follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS) as http, http.stream(
-            "GET", str(client.jku), headers={"Accept": "application/json", "Accept-Encoding": "identity"}
-        ) as response:
+        with (
+            httpx2.Client(follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS) as http,
+            http.stream(
+                "GET", str(client.jku), headers={"Accept": "application/json", "Accept-Encoding": "identity"}
+            ) as response,
+        ):
             if response.status_code != 200 or "content-encoding" in response.headers:
                 raise SettingsError(f"`jku` answered {response.status_code}")
             for part in response.iter_bytes():

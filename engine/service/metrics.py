@@ -37,9 +37,7 @@ class Metrics:
         self.disagreements = Counter(
             "endplate_disagreements", "Evaluations on which the backends disagreed", registry=registry
         )
-        self.failures = Counter(
-            "endplate_failures", "What failed beside the answer", ("part",), registry=registry
-        )
+        self.failures = Counter("endplate_failures", "What failed beside the answer", ("part",), registry=registry)
         self.reloads = Counter("endplate_reloads", "Reloads of the rules by outcome", ("outcome",), registry=registry)
         self.content = Gauge(
             "endplate_content", "The ruleset that answers", ("ruleset", "version", "hash"), registry=registry

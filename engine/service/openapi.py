@@ -12,6 +12,18 @@ _CALL = {
         "hook": _TEXT,
         "hookInstance": {"type": "string", "format": "uuid"},
         "fhirServer": {"type": "string", "format": "uri"},
+        "fhirAuthorization": {
+            "type": "object",
+            "required": ["access_token", "token_type", "expires_in", "scope", "subject"],
+            "properties": {
+                "access_token": _TEXT,
+                "token_type": {"const": "Bearer"},
+                "expires_in": {"type": "integer"},
+                "scope": _TEXT,
+                "subject": _TEXT,
+                "patient": _TEXT,
+            },
+        },
         "context": {
             "type": "object",
             "required": ["patientId"],
@@ -61,7 +73,9 @@ _ERRORS = {
     412: "the patient, or what the hook is about, cannot be had",
     413: "the body is too large",
     415: "the body is not JSON, or compressed",
+    429: "more requests than are allowed",
     500: "a fault of the service; the outcome has the id that is in the log",
+    503: "the service is not ready",
 }
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from engine.outputs.detected_issue import issue_bundle
@@ -150,9 +152,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"style": STYLE, "disclaimer": DISCLAIMER}
-    environment.filters |= {"evidence": evidence_line, "missing": missing_line}
+    environment.globals |= {"style": STYLE, "disclaimer": DISCLAIMER, "missing_line": missing_line}
+    environment.filters |= {"evidence": evidence_line, "block": _block}
     return environment
+
+
+def _block(lines: Sequence[str]) -> Markup:
+    return escape("\n".join(lines))
 
 
 def _html(text: str) -> Response:

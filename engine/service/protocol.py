@@ -12,6 +12,7 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.service.metrics import Metrics
 from engine.service.outcome import RefusalError, outcome_response
 
 log = structlog.get_logger("endplate.service")
@@ -22,13 +23,14 @@ _UNROUTED = {
 
 
 class Requests:
-    """ASGI middleware: gives each request an id that is in the log and in `X-Request-ID`, and logs how it ended.
+    """ASGI middleware: gives each request an id that is in the log and in `X-Request-ID`, logs and counts how it ended.
 
     Of the path only the route is logged: what a client puts into an address may be patient data.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,8 +56,11 @@ class Requests:
                 await response(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            took = round((time.perf_counter() - started) * 1000, 1)
-            log.info("request", method=scope["method"], route=route, status=status, milliseconds=took)
+            took = time.perf_counter() - started
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(took)
+            milliseconds = round(took * 1000, 1)
+            log.info("request", method=scope["method"], route=route, status=status, milliseconds=milliseconds)
             structlog.contextvars.unbind_contextvars("request")
 
 

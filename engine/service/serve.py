@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import sys
+import threading
+from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.inference.backends import available, make_backend
 from engine.rules.ruleset import load_ruleset
 from engine.service.app import create_app
+from engine.service.audit import Audit
 from engine.service.auth import Authenticator
 from engine.service.logs import configure_logs
+from engine.service.state import Service
 from engine.settings import Settings, read_settings
+from engine.store import Store
 
 DEV_NOTICE = """\
 ************************************************************************
@@ -23,35 +30,77 @@ DEV_NOTICE = """\
   Loopback only; never put real patients' data into it.
 ************************************************************************
 """
+_UVICORN: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_graceful_shutdown": 20,
+    "timeout_keep_alive": 30,
+}
 
 
 def serve(host: str = "127.0.0.1", port: int = 8080, *, dev: bool = False) -> None:
-    """Serve until stopped. Raises SettingsError, before anything listens, if it would not be safe."""
+    """Serve until stopped. Raises SettingsError, before anything listens, if it would not be safe.
+
+    SIGHUP reads rules and keys again. With several workers each is a process of its own (`application`), and SIGHUP
+    replaces them one after another.
+    """
     if dev and not is_loopback(host):
         raise SettingsError(f"`--dev` is without authentication and listens on loopback alone, not on `{host}`")
     settings = read_settings()
     if not dev:
         Authenticator(settings)  # before the rules are read: it refuses to start open to the world
     configure_logs()
-    evaluator = evaluator_of(settings)
-    try:
-        app = create_app(evaluator, settings, dev=dev)
-        if dev:
-            sys.stderr.write(DEV_NOTICE)
-        log = structlog.get_logger("endplate.service")
-        log.warning("listening", host=host, port=port, authentication="none" if dev else "required")
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=20,
-            timeout_keep_alive=30,
+    log = structlog.get_logger("endplate.service")
+    if dev:
+        sys.stderr.write(DEV_NOTICE)
+        settings = settings.model_copy(
+            update={"pages_url": settings.pages_url or f"http://{_shown(host)}:{port}", "workers": 1}
         )
+    log.warning("listening", host=host, port=port, authentication="none" if dev else "required", **settings.summary())
+    if settings.workers > 1:
+        uvicorn.run(
+            "engine.service.serve:application", factory=True, workers=settings.workers, host=host, port=port, **_UVICORN
+        )
+        return
+    app = _application(settings, dev=dev)
+    try:
+        uvicorn.run(app, host=host, port=port, **_UVICORN)
     finally:
-        evaluator.backend.close()
+        _close(app)
+
+
+def application() -> FastAPI:
+    """The application by the settings of the environment, for a server that makes processes of its own."""
+    configure_logs()
+    return _application(read_settings())
+
+
+def _application(settings: Settings, *, dev: bool = False) -> FastAPI:
+    service_of: list[Service] = []
+    audit = Audit(
+        settings.data / "audit" if settings.audit and not dev else None,
+        lost=lambda events: service_of[0].metrics.failures.labels("audit").inc(events) if service_of else None,
+    )
+    app = create_app(
+        evaluator_of(settings),
+        settings,
+        dev=dev,
+        store=Store(None if dev else settings.data / "endplate.sqlite"),
+        audit=audit,
+        load=lambda: evaluator_of(settings),
+    )
+    service_of.append(app.state.service)
+    app.state.service.store.purge(app.state.service.seconds())
+    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.service.reload, daemon=True).start())
+    return app
+
+
+def _close(app: FastAPI) -> None:
+    service: Service = app.state.service
+    service.close()
+    service.live.content.evaluator.backend.close()
 
 
 def evaluator_of(settings: Settings) -> Evaluator:
@@ -70,3 +119,7 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

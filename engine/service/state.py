@@ -71,7 +71,7 @@ class Service:
             self.live.swap(lambda: Content(load(), self.settings))
         except (EndplateError, OSError) as error:
             self.metrics.reloads.labels("failed").inc()
-            log.error("not reloaded", reason=str(error).splitlines()[0])
+            log.critical("not reloaded", reason=str(error).splitlines()[0])
             return False
         self.metrics.reloads.labels("done").inc()
         self._show_content()

@@ -52,4 +52,4 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     code: str
     comment: str
-    at: int                                # when the feedback came
+    at: int  # when the feedback came

@@ -20,10 +20,10 @@ from engine.store.model import Acknowledged, Given, Shown
 
 VERSION = 1
 DAY = 86_400
-REMEMBERED = 400 * DAY                     # what was acknowledged: longer than the longest silence
-UNANSWERED = 30 * DAY                      # cards on which no feedback came
+REMEMBERED = 400 * DAY  # what was acknowledged: longer than the longest silence
+UNANSWERED = 30 * DAY  # cards on which no feedback came
 MOST_PAGES = 100_000
-PURGE_EVERY = 5_000                        # writes
+PURGE_EVERY = 5_000  # writes
 
 _SCHEMA = """
 create table if not exists shown (

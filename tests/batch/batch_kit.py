@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.batch import results
-from engine.batch.plan import PART, partitions, parts
+from engine.batch.plan import partitions, parts
 from engine.batch.run import Progress, begin, keep, run
 from engine.batch.run import results as result_files
 from engine.batch.sources import listing
@@ -88,7 +88,7 @@ def ready() -> Evaluator:
     return _ready[0]
 
 
-def setup_for(paths: Iterable[Path], *, size: int = PART, into: int = 0, limit: int = 0) -> Setup:
+def setup_for(paths: Iterable[Path], *, size: int = 0, into: int = 0, limit: int = 0) -> Setup:
     """A setup as the command line makes it, with parts of `size` bytes and `into` partitions."""
     found = listing(paths)
     return Setup(
@@ -150,7 +150,8 @@ def endplate(*arguments: object, stdin: bytes = b"", **options: Any) -> subproce
 def command(*arguments: object) -> list[str]:
     """The words of a call of `endplate screen`."""
     words = [str(argument) for argument in arguments]
-    return [sys.executable, "-c", "from engine.cli import main; main()", "screen", *words, "--as-of", DAY.isoformat(), "--backend", "plain"]
+    start = [sys.executable, "-c", "from engine.cli import main; main()", "screen"]
+    return [*start, *words, "--as-of", DAY.isoformat(), "--backend", "plain"]
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -166,7 +166,8 @@ def test_data_of_nobody_are_set_aside_with_file_and_line(tmp_path: Path) -> None
 
 def test_the_newest_version_counts_in_whatever_file_it_stands(tmp_path: Path) -> None:
     old = mg("c1", P1, meta={"lastUpdated": "2024-01-01T00:00:00Z"})
-    new = mg("c1", P1, meta={"lastUpdated": "2025-01-01T00:00:00Z"}, code={"coding": [{"system": "urn:x", "code": "y"}]})
+    other = {"coding": [{"system": "urn:x", "code": "y"}]}
+    new = mg("c1", P1, meta={"lastUpdated": "2025-01-01T00:00:00Z"}, code=other)
     for first, second in ((old, new), (new, old)):
         folder = write(tmp_path / "in", Patient=[patient("p1")], A=[first], B=[second])
         assert screened(tmp_path, folder).counts.relevant == 0

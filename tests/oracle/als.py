@@ -18,7 +18,7 @@ class Als:
     level: int | None
     recorded: bool                   # Condition als confirmed or suspected
     refuted: bool                    # Condition als refuted
-    refuted_on: date | None
+    refuted_on: date                 # the first day of all if it is not recorded
     gold_coast: Answer
     explicit: bool                   # Gold Coast met with explicit exclusion
     escorial: str
@@ -31,7 +31,7 @@ class Als:
 
     def judged(self, chart: Chart, signs: Signs) -> Signs:
         """The signs that an ALS refutation leaves: those dated after it."""
-        return read_signs(chart, self.refuted_on or date.max) if self.refuted else signs
+        return read_signs(chart, self.refuted_on) if self.refuted else signs
 
 
 def read_als(chart: Chart, signs: Signs) -> Als:
@@ -42,7 +42,7 @@ def read_als(chart: Chart, signs: Signs) -> Als:
     explicit = clinical_only and stated is True
     in_play = entry.held or clinical_only
     if entry.refuted:
-        in_play = read_signs(chart, entry.recorded or date.max).motor
+        in_play = read_signs(chart, entry.recorded or date.min).motor
     first = 2 if explicit else int(entry.confirmed)  # the level as far as no exclusion is assumed
     mimics = mimic_issues(
         chart, signs, in_play=in_play, explicit=explicit, recorded=entry.held,
@@ -60,7 +60,7 @@ def read_als(chart: Chart, signs: Signs) -> Als:
         level=_level(entry, in_play, met is True, met is True and not assumed, escorial, awaji),
         recorded=entry.held,
         refuted=entry.refuted,
-        refuted_on=entry.recorded,
+        refuted_on=entry.recorded or date.min,
         gold_coast=met,
         explicit=met is True and not assumed,
         escorial=escorial,

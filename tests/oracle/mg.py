@@ -17,6 +17,7 @@ from reading import (
     Answer,
     Chart,
     Issues,
+    Number,
     Result,
     any_of,
     exact,
@@ -207,7 +208,7 @@ def read_junction(chart: Chart, signs: Signs, als: Als) -> Junction:
         response=ache is True or chart.at_least("ice-pack", 2) is True,
         increment_60=any(n.at_least(60) for n in increments),
         increment_100=any(n.at_least(100) for n in increments),
-        tested=bool(rns) or chart.recorded("sfemg") or _nmj_study(chart),
+        tested=any(readable(r) for r in chart.results("rns")) or chart.recorded("sfemg") or _nmj_study(chart),
         normal_in_weak_muscle=any(not abnormal and weak is True for abnormal, _, weak in sfemg.values()),
     )
 
@@ -226,10 +227,15 @@ def _component(chart: Chart, concept: str, key: str) -> bool:
     return False
 
 
-def decrement(result: Result) -> Answer:
-    """Abnormal, normal, or unreadable (no rate of 2-5 Hz, no usable decrement, exactly 10 %)."""
+def readable(result: Result) -> bool:
+    """A rate of 2-5 Hz, a usable decrement, not exactly 10 %."""
     rate = result.get("hz")
-    if rate is None or not 2 <= Fraction(str(rate)) <= 5 or result.number is None:
+    return rate is not None and 2 <= exact(rate) <= 5 and result.number not in (None, Number(Fraction(10)))
+
+
+def decrement(result: Result) -> Answer:
+    """Abnormal, normal, or undecided."""
+    if not readable(result) or result.number is None:
         return None
     if result.number.above(10):
         return True
@@ -241,9 +247,9 @@ def _rns_by_muscle(chart: Chart) -> dict[object, tuple[bool, object]]:
     found: dict[object, tuple[bool, object]] = {}
     for muscle in {r.get("muscle") for r in chart.results("rns")}:
         for _, results in chart.by_day("rns"):
-            readable = [r for r in results if r.get("muscle") == muscle and decrement(r) is not None]
-            if readable:
-                worst = max(readable, key=lambda r: (bool(decrement(r)), r.number.value if r.number else 0))
+            decided = [r for r in results if r.get("muscle") == muscle and decrement(r) is not None]
+            if decided:
+                worst = max(decided, key=lambda r: (bool(decrement(r)), r.number.value if r.number else 0))
                 found[muscle] = (bool(decrement(worst)), worst.get("denervated"))
                 break
     return found
@@ -290,7 +296,7 @@ class Mg:
 def read_mg(chart: Chart, signs: Signs, als: Als) -> Mg:
     achr, nmj = read_achr(chart), read_junction(chart, signs, als)
     entry, musk = chart.diagnosis("mg"), chart.yes("musk-ab")
-    refuted = entry.refuted and not _reopened(chart, entry.recorded, achr)
+    refuted = entry.refuted and not _reopened(chart, entry.recorded or date.min, achr)
     other_lems = chart.confirmed("lems") or (nmj.increment_60 and not als.in_play)
     vgcc = chart.yes("vgcc-ab") is True
     evidence = other_lems or vgcc
@@ -306,8 +312,8 @@ def read_mg(chart: Chart, signs: Signs, als: Als) -> Mg:
     )  # fmt: skip
 
 
-def _reopened(chart: Chart, refuted_on: date | None, achr: Achr) -> bool:
-    newer_antibody = bool(refuted_on and achr.newest and achr.newest > refuted_on)
+def _reopened(chart: Chart, refuted_on: date, achr: Achr) -> bool:
+    newer_antibody = achr.newest is not None and achr.newest > refuted_on
     signs = ("musk-ab", "fatigability", "ocular-weakness")
     return newer_antibody or any(chart.yes_after(concept, refuted_on) for concept in signs)
 

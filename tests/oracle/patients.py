@@ -265,7 +265,8 @@ class Maker:
         if start is not None and self.chance(0.75):
             fact["start"] = (self.now - timedelta(days=start)).isoformat()
             if self.chance(0.5 if fact["status"] in ("completed", "stopped") else 0.1):
-                end = self.pick([d for d in (*DAYS, start) if d <= start])
+                supply = 365 if kind == "MedicationDispense" else start
+                end = self.pick([d for d in (*DAYS, start) if start - supply <= d <= start])
                 fact["end"] = (self.now - timedelta(days=end)).isoformat()
         if self.chance(0.35):
             fact["route"] = self.pick(ROUTES)

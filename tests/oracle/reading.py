@@ -403,9 +403,11 @@ class Chart:
     def _file_procedure(self, fact: Compact) -> None:
         given = {"absent": "not-done"}.get(str(fact.get("v")), "completed")
         status = fact.get("status") or given
+        if fact["c"] == "niv-in-use" and status != "in-progress":
+            return
         if status == "not-done":
             self._file_result({**fact, "v": "absent", "status": "final"})
-        elif status == "in-progress" or (status == "completed" and fact["c"] != "niv-in-use"):
+        elif status in ("in-progress", "completed"):
             self._file_result({**fact, "v": "present", "status": "final"})
 
     def _file_result(self, fact: Compact) -> None:
@@ -494,10 +496,10 @@ class Chart:
     def yes(self, concept: str) -> Answer:
         return self.newest_answer(concept)[0]
 
-    def yes_after(self, concept: str, day: date | None) -> bool:
+    def yes_after(self, concept: str, day: date) -> bool:
         """Does the newest result say yes, and is it dated after that day?"""
         answer, newest, _ = self.newest_answer(concept)
-        return bool(answer and day and newest and newest > day)
+        return bool(answer and newest and newest > day)
 
     def newest_values(self, concept: str, since: int | None = None) -> set[object]:
         """The coded values of the newest day that has any."""

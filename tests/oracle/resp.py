@@ -74,7 +74,7 @@ def is_fresh(chart: Chart, concept: str, low: Callable[[Number], Answer]) -> boo
 def acute_failure(chart: Chart) -> bool:
     diagnosis = chart.diagnosis("resp-failure-acute")
     ago = chart.ago(diagnosis.recorded)
-    return diagnosis.confirmed and ago is not None and 0 <= ago <= 3
+    return diagnosis.confirmed and ago is not None and ago <= 3
 
 
 def intubated(chart: Chart) -> bool:
@@ -169,12 +169,11 @@ def _good_volume(chart: Chart, day: date) -> bool:
 
 def _stale(chart: Chart) -> bool:
     for concept, limit in (("vc-mlkg", 20), ("mip", 30), ("mep", 40)):
-        dated = [v for v in values(chart, concept) if v.day and v.number.below(limit) is not None]
-        if not dated:
+        dated = [v for v in values(chart, concept) if v.day and (chart.now - v.day).days <= 90]
+        decided = [v for v in dated if v.number.below(limit) is not None]
+        if not decided or any((chart.now - v.day).days <= 3 for v in dated):
             continue
-        newest = dated[0].day
-        ago = chart.ago(newest)
-        if ago is not None and 4 <= ago <= 90 and any(v.number.below(limit) for v in dated if v.day == newest):
+        if any(v.number.below(limit) for v in decided if v.day == decided[0].day):
             return True
     return False
 

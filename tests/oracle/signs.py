@@ -112,7 +112,7 @@ def _without_conflicts(signs: list[Result], *, with_type: bool) -> tuple[list[Re
     answers: dict[tuple[object, ...], set[Answer]] = {}
     for sign in signs:
         answers.setdefault(key(sign), set()).add(sign.yes)
-    both = {place for place, said in answers.items() if {True, False} <= said}
+    both = {place for place, said in answers.items() if place[0] and {True, False} <= said}
     return [sign for sign in signs if key(sign) not in both], bool(both)
 
 

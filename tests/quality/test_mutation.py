@@ -168,9 +168,11 @@ def test_survivors_are_told_with_a_patient_that_would_notice() -> None:
     by_name = {survivor.name: survivor for survivor in counted.survivors}
 
     assert counted.mutants == counted.killed + len(counted.redundant) + len(counted.survivors)
-    unread = by_name["lantern-fever, case 4: without (scan: dark, pale)"]
-    assert unread.matters in ("findings", "conclusions")
-    assert set(counted.redundant) >= {"brightener-avoid, case 1: without adjustment possible-fever"} or counted.redundant
+    assert by_name["lantern-fever, case 3: without (glow: present)"].example == {"antibody": "present"}
+    assert by_name["dark-scan: without (antibody: not present)"].matters == "findings"
+    assert by_name["dark-scan: without (glow: not present)"].seen == "T2"      # it has such a patient, and expects nothing
+    assert by_name["pulse-fresh: within 3 -> 4"].matters == ""                 # of a fact nothing is proved
+    assert "lantern-fever, case 4: without (glow: not absent)" in counted.redundant   # glow is present in that case
 
 
 def test_accepted_survivors_are_set_apart_and_stale_ones_told() -> None:

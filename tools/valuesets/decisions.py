@@ -74,9 +74,10 @@ VENTILATOR = {
     ("mdc", "152720"): "MDC_VENT_PRESS_AWAY_DELTA",
 }
 
-# Codes by which a sender says, in place of a value, that there is none. Seen as values or as dataAbsentReason: FHIR R4
-# examples (blood-pressure-cancel), AU Core (bodyheight-cancelled, smokingstatus-notasked, bloodpressure-missing,
-# condition-masked), mCODE (not-applicable), US Core (occupation-unknown), MIMIC-IV (MSK). None is ever a result.
+# Codes by which a sender says, in place of a value, that there is none; none of them is ever a result. Seen in FHIR R4
+# examples (blood-pressure-cancel), AU Core (bodyheight-cancelled, smokingstatus-notasked, gram-stain,
+# bloodpressure-missing, condition-masked), mCODE (tnm-pathologic-distant-metastases: not-applicable), MIMIC-IV
+# (MimicObservationMicroTest: MSK), IPS connectathon (US_Epic: UNK), MII rare diseases (bundle-sma-complete: 261665006).
 NOT_DONE = {
     ("absent", "not-performed"): "Not Performed",
     ("absent", "not-asked"): "Not Asked",
@@ -90,8 +91,9 @@ NOT_DONE = {
     ("sct", "261665006"): "Unknown",
 }
 
-# Routes and dose forms by code, for senders who give no display. Seen, each with its name, in the stored real data
-# (epSOS and EDQM codes of the IPS connectathon and the ISiK examples, SNOMED CT codes of ISiK, NHS, AU Core, MII).
+# Routes and dose forms by code, for senders who give no display. Each was seen with its name: EDQM codes in the IPS
+# connectathon and guide, ISiK and MII, SNOMED CT codes in the FHIR R4 and R5 examples, the IPS connectathon, AU Core,
+# NHS EPS, Cumulus and the Da Vinci test EHR.
 ROUTE_CODES = {
     ("oral", "sct"): "26643006 260548002 394899003 385057009 385055001 421026006 420692007 387048002",
     ("iv", "sct"): "47625008 255560000",

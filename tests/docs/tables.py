@@ -1,0 +1,40 @@
+"""The tables of the pages that the code knows: problem codes, settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from engine.fhir.problems import CODES
+from engine.settings import PREFIX, Settings
+
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def problems() -> str:
+    rows = [f"| `{code}` | {means} |" for code, means in CODES.items()]
+    return "\n".join(["| code | means |", "|---|---|", *rows])
+
+
+def settings() -> str:
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {field.description} | {_default(field.get_default(call_default_factory=True))} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | meaning | default |", "|---|---|---|", *rows])
+
+
+def _default(value: object) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(f"`{one}`" for one in value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"problems": problems, "settings": settings}
+
+
+def with_tables(text: str) -> str:
+    """The page with its generated tables as the code has them today."""
+    return _TABLE.sub(lambda mark: f"{mark[1]}\n{TABLES[mark[2]]()}\n\n{mark[3]}", text)
