@@ -81,7 +81,8 @@ def ordinary(number: int) -> Json:
         code, name = chance.choice(DIAGNOSES)
         resources.append({
             "resourceType": "Condition", "id": f"c{number}-{index}", "subject": subject, "recordedDate": day(),
-            "clinicalStatus": {"coding": [{"code": "active"}]}, "verificationStatus": {"coding": [{"code": "confirmed"}]},
+            "clinicalStatus": {"coding": [{"code": "active"}]},
+            "verificationStatus": {"coding": [{"code": "confirmed"}]},
             "code": {"coding": [{"system": SNOMED, "code": code, "display": name}], "text": name},
         })  # fmt: skip
     for index in range(5):

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.batch.relevance import Relevance
 from engine.batch.spill import GONE, IDENTIFIERS, PARKED, PATIENT, SHARED, WANTED, Named, Row, Want
 from engine.fhir.bundle import parts_of
 from engine.fhir.decode import decode
@@ -78,8 +79,11 @@ class Sink(Protocol):
 class Router:
     """Sorts single resources into compartments: a kind of row, and the partition of its key."""
 
-    def __init__(self, lookup: Lookup, partitions: int, sink: Sink, files: list[str]) -> None:
+    def __init__(
+        self, lookup: Lookup, relevance: Relevance, partitions: int, sink: Sink, files: list[str]
+    ) -> None:
         self._lookup = lookup
+        self._relevance = relevance
         self._partitions = partitions
         self._sink = sink
         self._files = files
@@ -99,6 +103,8 @@ class Router:
         kind = head.resourceType
         carrier = CARRIERS.get(kind)
         if carrier is None:
+            if kind in MEDICATION_KINDS and self._order(raw, file, seq, suffix):
+                return None
             if kind in _KINDS or not kind or kind in ("Bundle", "Parameters", "OperationOutcome"):
                 return self._content(raw, file, seq, suffix)
             return None
@@ -106,11 +112,11 @@ class Router:
         if not patient or (head.code is not None and not head.code.coding) or head.contained:
             return self._content(raw, file, seq, suffix)
         row = Row(patient, file, seq, suffix, raw, f"{kind}/{head.id}" if head.id else "")
-        if self._means(carrier, head):
-            self._keep(row)
+        if (meanings := self._means(carrier, head)) is not None:
+            self._keep(row if meanings & self._relevance.concepts else msgspec.structs.replace(row, rare=False))
         elif row.key:
             meta = head.meta or _Meta()
-            gone = msgspec.structs.replace(row, raw=b"", version=meta.versionId, updated=meta.lastUpdated)
+            gone = msgspec.structs.replace(row, raw=b"", version=meta.versionId, updated=meta.lastUpdated, rare=False)
             self._sink.put(PATIENT, self.partition(patient), gone)
         return None
 
@@ -142,7 +148,7 @@ class Router:
             self._owned(resource, group, row)
         elif kind in CARRIERS and row.key and (patient := _named_plainly(resource)):
             version, updated = text(meta.get("versionId")), text(meta.get("lastUpdated"))
-            gone = msgspec.structs.replace(row, patient=patient, raw=b"", version=version, updated=updated)
+            gone = msgspec.structs.replace(row, patient=patient, raw=b"", version=version, updated=updated, rare=False)
             self._sink.put(PATIENT, self.partition(patient), gone)
 
     def deletions(self, bundle: Json, file: int, seq: int, suffix: str) -> None:
@@ -167,19 +173,33 @@ class Router:
         self.resource(content, raw, file, seq, suffix)
         return None
 
-    def _means(self, carrier: str, head: _Head) -> bool:
-        known = self._lookup.known
-        if head.code is not None and known(carrier, _codings(head.code)).kept:
-            return True
-        return any(
-            part.code is not None and (not part.code.coding or known(carrier, _codings(part.code)).meanings)
-            for part in head.component
-        )
+    def _means(self, carrier: str, head: _Head) -> frozenset[str] | None:
+        """The concepts of a resource; None if it means nothing. What must be read for another reason is rare."""
+        concepts: set[str] = set()
+        kept = False
+        for code in (head.code, *(part.code for part in head.component)):
+            if code is None:
+                continue
+            known = self._lookup.known(carrier, _codings(code))
+            concepts.update(one.concept for one in known.meanings)
+            odd = (known.named or known.suspicious) if code is head.code else not code.coding
+            if odd:
+                return self._relevance.concepts
+            kept = kept or bool(known.meanings)
+        return frozenset(concepts) if kept else None
+
+    def _order(self, raw: bytes, file: int, seq: int, suffix: str) -> bool:
+        """A medication entry whose drug concerns no rule is kept unread; False: it has to be read."""
+        kind, identity, subject, concerns = self._relevance.order(raw)
+        patient = "" if concerns or not identity else _simple(_Reference(subject))
+        if patient:
+            self._keep(Row(patient, file, seq, suffix, raw, f"{kind}/{identity}", rare=False))
+        return bool(patient)
 
     def _patient(self, resource: Json, row: Row) -> None:
         self.given += 1
         name = row.key or f"Patient/_{row.file}-{row.seq}{row.suffix}"
-        self._sink.put(PATIENT, self.partition(name), msgspec.structs.replace(row, patient=name))
+        self._sink.put(PATIENT, self.partition(name), msgspec.structs.replace(row, patient=name, rare=False))
         for system, value in identifiers_of(resource):
             identifier = f"{system}|{value}"
             self._sink.put(IDENTIFIERS, self.partition(identifier), Named(identifier, name))

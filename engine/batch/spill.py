@@ -38,6 +38,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     key: str = ""                          # "Type/id"
     version: str = ""
     updated: str = ""
+    rare: bool = True                      # may concern a rule
 
     @property
     def order(self) -> tuple[int, int, str]:

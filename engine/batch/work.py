@@ -19,6 +19,7 @@ import msgspec
 
 from engine.batch.packing import BROKEN, open_plain
 from engine.batch.plan import Part, Piece
+from engine.batch.relevance import Relevance
 from engine.batch.results import Counts, Found, Odd, ResultWriter, Silent, tally
 from engine.batch.routing import Router, is_sentinel, references, with_a_patient
 from engine.batch.sources import Source
@@ -43,9 +44,9 @@ from engine.fhir.elements import Json
 from engine.fhir.grouping import Group
 from engine.fhir.lookup import lookup_for
 from engine.fhir.problems import problem
-from engine.fhir.record import Scope, read_records, records_of
+from engine.fhir.record import COMPLETE, Scope, read_records, records_of
 from engine.inference.backends import make_backend
-from engine.model.finding import Evaluation, Finding
+from engine.model.finding import Evaluation, Finding, RulesetId
 from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.outputs.detected_issue import detected_issue, guidance_response
@@ -54,6 +55,8 @@ from engine.outputs.settings import BASE
 from engine.rules.ruleset import load_ruleset
 
 _T = TypeVar("_T", Row, Want, Named)
+_COMPLETE = COMPLETE.encode()              # a Bundle may say so of itself
+_HEAD = 200                                # bytes in which a Bundle says that it is one
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -101,6 +104,7 @@ class Worker:
         self.scope = Scope(
             as_of=setup.as_of, at_bundle_time=setup.at_bundle_time, complete=True if setup.complete else None
         )
+        self.relevance = Relevance(self.evaluator.ruleset, self.lookup)
         self.types = fact_resources(self.evaluator.ruleset)
         self.names = [source.name for source in setup.sources]
         self._paths: dict[str, list[Path]] = {}
@@ -158,8 +162,14 @@ class Worker:
             out = _Out(self, results, spill, limit)
             seen = self._twice(number, out)
             for patient, own in groupby((row for row in held if row.patient), key=lambda row: row.patient):
+                resources = list(own)
+                if not any(row.rare for row in resources) and (_is_there(resources) or not given):
+                    out.unconcerned(patient, self.scope.as_of, complete=bool(self.scope.complete))
+                    if patient in seen:
+                        out.twice(patient, seen[patient])
+                    continue
                 problems: list[Problem] = []
-                for record in self._records(list(own), shared, gone, problems, given=given):
+                for record in self._records(resources, shared, gone, problems, given=given):
                     if record.person.reference in seen:
                         out.twice(record.person.reference, seen[record.person.reference])
                     out.evaluate(record)
@@ -236,8 +246,7 @@ class Worker:
         given: bool,
     ) -> Iterator[Record]:
         """The records of the rows of one patient, with what they share with others."""
-        there = any(row.key.startswith("Patient/") or row.patient.startswith("Patient/_") for row in own if row.raw)
-        group = Group(self.lookup, problems) if there or not given else with_a_patient(self.lookup, problems)
+        group = Group(self.lookup, problems) if _is_there(own) or not given else with_a_patient(self.lookup, problems)
         keys = {row.key for row in own if row.raw}
         for row in own:
             if row.raw or row.key in keys:
@@ -249,6 +258,11 @@ class Worker:
         for record in records_of(group, self.lookup, self.scope):
             if not is_sentinel(record.person.reference):
                 yield record
+
+
+def _is_there(own: Iterable[Row]) -> bool:
+    """Whether the Patient resource itself is among the rows."""
+    return any(row.key.startswith("Patient/") or row.patient.startswith("Patient/_") for row in own if row.raw)
 
 
 def _resource(row: Row) -> Json:
@@ -282,7 +296,7 @@ class _Out:
         self._spill = spill
         self._limit = limit
         self._names = frozenset(worker.names)
-        self.router = Router(worker.lookup, worker.setup.partitions, self, worker.names)
+        self.router = Router(worker.lookup, worker.relevance, worker.setup.partitions, self, worker.names)
 
     def put(self, kind: str, number: int, row: Row | Want | Named) -> None:
         """A row for a later stage."""
@@ -312,6 +326,8 @@ class _Out:
             number, content = found
             suffix = f": line {number}" if piece.lines else content.where[len(source.name) :]  # type: ignore[union-attr]
             if isinstance(content, bytes):
+                if self._unconcerned(content, source.name + suffix):
+                    continue
                 try:
                     decoded = None if source.deleted else self.router.line(content, piece.source, number, suffix)
                 except InputError as error:
@@ -321,6 +337,17 @@ class _Out:
                     self._document(decoded, piece.source, number, suffix)
             else:
                 self._document(content.content, piece.source, number, suffix)
+
+    def _unconcerned(self, line: bytes, where: str) -> bool:
+        """Whether a line is a Bundle that concerns no rule; then its patient is counted and that is all."""
+        if b'"Bundle"' not in line[:_HEAD] or self._worker.scope.at_bundle_time or _COMPLETE in line:
+            return False
+        patient = self._worker.relevance.bundle(line)
+        if patient:
+            self._spill.put(TWICE, self.router.partition(patient), Named(patient, where))
+            scope = self._worker.scope
+            self.unconcerned(patient, scope.as_of, complete=bool(scope.complete))
+        return bool(patient)
 
     def _document(self, content: object, file: int, seq: int, suffix: str) -> None:
         name = self._worker.names[file]
@@ -372,6 +399,26 @@ class _Out:
             self._results.put(Found(evaluation, issues))
         else:
             self._results.put(Silent(evaluation))
+
+    def unconcerned(self, patient: str, as_of: date, *, complete: bool) -> None:
+        """One patient whom no rule can concern, and who was not read further."""
+        counts = self._results.counts
+        if self._limit and counts.patients >= self._limit:
+            return
+        counts.patients += 1
+        ruleset = self._worker.evaluator.ruleset
+        self._results.put(
+            Silent(
+                Evaluation(
+                    patient=patient,
+                    as_of=as_of,
+                    ruleset=RulesetId(ruleset.id, ruleset.version, ruleset.hash),
+                    complete=complete,
+                    findings=(),
+                    backend=self._worker.evaluator.backend.name,
+                )
+            )
+        )
 
     def _shown(self, evaluation: Evaluation) -> Evaluation:
         """Without facts, which no output of a batch needs, and without findings that were not asked for."""

@@ -21,7 +21,9 @@ _DOMAIN = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
 
 def plain(text: str) -> str:
     """One line of printable characters (no control, bidirectional or invisible ones)."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())
 
 
 def escaped(text: str) -> str:

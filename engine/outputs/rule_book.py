@@ -246,8 +246,8 @@ def _in_texts(texts: Iterable[RuleText], ruleset: Ruleset) -> set[str]:
     by_fact = {name for names in ruleset.facts.used.values() for name in names}
     return {
         name for name, parameter in ruleset.facts.parameters.items() if name not in by_fact
-        for text in texts for case in text.cases
-        if any(number(parameter.value) in words for words in (case.summary, *case.advice))
+        for text in texts for case in (*text.cases, *filter(None, (text.common,)))
+        if any(number(parameter.value) in words.split() for words in (case.summary, *case.advice))
     }
 
 

@@ -12,7 +12,7 @@ from engine.inference.kleene import conditions, literals
 from engine.inference.plain import PlainBackend
 from engine.model.fact import UNKNOWN, Fact
 from engine.model.finding import Evaluation, Finding
-from engine.rules.program import Rule
+from engine.rules.program import Issue, Rule
 from engine.rules.ruleset import Ruleset
 
 How = Literal["gained", "lost", "changed"]
@@ -84,10 +84,14 @@ class Versions:
 
     def content(self) -> ContentChange:
         """What differs between them."""
+        return self._content
+
+    @cached_property
+    def _content(self) -> ContentChange:
         before, after = self._rules
         logic = {name for name in before.keys() & after.keys() if not _same(before[name], after[name])}
         old, new = self.old.info, self.new.info
-        texts = {name for name in before.keys() & after.keys() - logic if old[name].hash != new[name].hash}
+        texts = {name for name in (before.keys() & after.keys()) - logic if old[name].hash != new[name].hash}
         one, other = self._definitions
         numbers = [
             {name: f"{p.value} {p.unit}".strip() for name, p in ruleset.facts.parameters.items()}
@@ -127,7 +131,6 @@ class Versions:
     ) -> Change:
         issue, order = key
         way = self._way_to(issue)
-        before, after = self._rules
         values = [_values(evaluation, order, plain) for evaluation, plain in zip(both, self._plain, strict=True)]
         infos = (self.old.fact_info, self.new.fact_info)
         definitions = {info[name].definition for info in infos for name in way if name in info}
@@ -138,9 +141,17 @@ class Versions:
             old=shown[0],
             new=shown[1],
             facts=tuple(_fact_changes(way, *values)),
-            rules=tuple(sorted(name for name in way if not _same(before.get(name), after.get(name)))),
+            rules=tuple(sorted(self._changed_rules(issue, way))),
             definitions=tuple(sorted(definitions & self._changed_definitions)),
         )
+
+    def _changed_rules(self, issue: str, way: Iterable[str]) -> Iterator[str]:
+        """Rules on the way that differ in their logic; of the issue itself also the words."""
+        before, after = self._rules
+        for name in way:
+            worded = name == issue and name in self.content().texts_changed
+            if worded or not _same(before.get(name), after.get(name)):
+                yield name
 
     def _way_to(self, issue: str) -> tuple[str, ...]:
         """Everything that an issue rests on in either version, policies included, itself first."""
@@ -183,16 +194,15 @@ def _rules(ruleset: Ruleset) -> dict[str, Rule]:
 
 def _same(one: Rule | None, other: Rule | None) -> bool:
     """Whether two rules have the same logic (their stratum and anchors follow from all the others)."""
-    if one is None or other is None:
-        return one is other
-    if type(one) is not type(other):
-        return False
-    return _bare(one) == _bare(other)
+    return one is other if one is None or other is None else _logic(one) == _logic(other)
 
 
-def _bare(rule: Rule) -> Rule:
-    blank = {"stratum": 0, **({"anchors": ()} if hasattr(rule, "anchors") else {})}
-    return msgspec.structs.replace(rule, **blank)
+def _logic(rule: Rule) -> Rule:
+    """A rule without its words."""
+    if not isinstance(rule, Issue):
+        return msgspec.structs.replace(rule, stratum=0)
+    cases = tuple(msgspec.structs.replace(case, summary="", advice=(), suggest=()) for case in rule.cases)
+    return msgspec.structs.replace(rule, cases=cases, stratum=0, anchors=())
 
 
 def _findings(evaluation: Evaluation) -> dict[tuple[str, str], Finding]:

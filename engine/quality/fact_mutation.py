@@ -56,10 +56,18 @@ class FactMutation:
         if mutant.definition:
             yield from self._by_definition(mutant)
         else:
+            named = self._named(mutant.concept)
             for position, example in enumerate(self._examples):
-                touched = mutant.concept in self._concepts[position] if mutant.concept else True
+                touched = not named or named & self._concepts[position]
                 if touched and self._comes_out_otherwise(mutant, example):
                     yield example
+
+    def _named(self, concept: str) -> frozenset[str]:
+        """A concept and those of which its number may be computed; none for a mutant of something else."""
+        if not concept:
+            return frozenset()
+        computed = self._ruleset.facts.tables.concepts[concept].computed
+        return frozenset((concept, computed.source, computed.per) if computed is not None else (concept,))
 
     def _by_definition(self, mutant: FactMutant) -> Iterator[Example]:
         old = next(d for d in self._ruleset.facts.definitions if d.name == mutant.definition)

@@ -1,6 +1,6 @@
-"""What a ruleset declares and nothing uses: concepts and drugs of the value sets, classes, orders, references.
+"""What a ruleset declares and nothing uses: concepts and drugs of the value sets, orders, references.
 
-(Facts, named sets and parameters that nothing reads are faults: the checker refuses them.)
+(Facts, named sets, classes and parameters that nothing reads are faults: the checker refuses them.)
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ def leftovers(folder: Path, ruleset: Ruleset) -> Iterator[Leftover]:
              if not e.silent and not e.drug.minor}
     for name in sorted(drugs - read - _words(folder, "tables", "rules") - {""}):
         yield Leftover("valuesets", "drug", name)
-    used = _words(folder, "facts", "rules")
-    for file, what in (("tables/classes.yaml", "class"), ("orders.yaml", "order"), ("references.yaml", "reference")):
-        fixed = {name for d in ruleset.facts.definitions for kind, name, _ in d.fixed() if kind == "class"}
-        for name in sorted(_keys(folder / file) - used - fixed - _words(folder, "tables", keys=False)):
+    used = _words(folder, "rules")
+    for file, what in (("orders.yaml", "order"), ("references.yaml", "reference")):
+        for name in sorted(_keys(folder / file) - used):
             yield Leftover(file, what, name)
 
 
@@ -55,24 +54,23 @@ def _read(ruleset: Ruleset) -> frozenset[str]:
     return frozenset(read)
 
 
-def _words(folder: Path, *rooms: str, keys: bool = True) -> set[str]:
+def _words(folder: Path, *rooms: str) -> set[str]:
     """Every text in the YAML files of some rooms of the folder, and every key."""
     found: set[str] = set()
     for room in rooms:
         for path in sorted((folder / room).rglob("*.yaml")):
-            _collect(_data(path), found, keys=keys)
+            _collect(_data(path), found)
     return found
 
 
-def _collect(data: Any, found: set[str], *, keys: bool) -> None:
+def _collect(data: Any, found: set[str]) -> None:
     if isinstance(data, dict):
-        if keys:
-            found.update(data)
+        found.update(data)
         for value in data.values():
-            _collect(value, found, keys=keys)
+            _collect(value, found)
     elif isinstance(data, list):
         for value in data:
-            _collect(value, found, keys=keys)
+            _collect(value, found)
     elif isinstance(data, str):
         found.add(data)
 

@@ -70,7 +70,7 @@ def arranged(rules: Mapping[str, Rule]) -> list[Rule]:
         ready = [name for name, facts in waiting.items() if all(fact in done or fact not in rules for fact in facts)]
         for name in ready:
             done[name] = _placed(rules[name], waiting.pop(name), done)
-    return sorted(done.values(), key=lambda rule: rule.stratum)   # stable: dependency order within a stratum
+    return sorted(done.values(), key=lambda rule: (rule.order, rule.stratum))      # stable: dependency order inside
 
 
 def _placed(rule: Rule, facts: Mapping[str, bool], done: Mapping[str, Rule]) -> Rule:

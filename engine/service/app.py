@@ -99,10 +99,11 @@ def create_app(
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """The client for FHIR servers belongs to the event loop that serves."""
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """The client for FHIR servers belongs to the event loop that serves; at the end the audit trail is written."""
     async with http_client() as http:
         yield {"http": http}
+    await to_thread.run_sync(app.state.service.audit.flush)
 
 
 def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> APIRouter:

@@ -30,6 +30,7 @@ DEV_NOTICE = """\
   Loopback only; never put real patients' data into it.
 ************************************************************************
 """
+STORE = "endplate.sqlite"
 _UVICORN: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
@@ -59,6 +60,8 @@ def serve(host: str = "127.0.0.1", port: int = 8080, *, dev: bool = False) -> No
         )
     log.warning("listening", host=host, port=port, authentication="none" if dev else "required", **settings.summary())
     if settings.workers > 1:
+        Store(settings.data / STORE).close()  # before there are several: what is wrong with it, or with the rules,
+        evaluator_of(settings).backend.close()  # ends the start
         uvicorn.run(
             "engine.service.serve:application", factory=True, workers=settings.workers, host=host, port=port, **_UVICORN
         )
@@ -86,7 +89,7 @@ def _application(settings: Settings, *, dev: bool = False) -> FastAPI:
         evaluator_of(settings),
         settings,
         dev=dev,
-        store=Store(None if dev else settings.data / "endplate.sqlite"),
+        store=Store(None if dev else settings.data / STORE),
         audit=audit,
         load=lambda: evaluator_of(settings),
     )

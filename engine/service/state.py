@@ -69,9 +69,10 @@ class Service:
         load = self._load
         try:
             self.live.swap(lambda: Content(load(), self.settings))
-        except (EndplateError, OSError) as error:
+        except Exception as error:  # whatever it is, the rules that are in place go on answering
             self.metrics.reloads.labels("failed").inc()
-            log.critical("not reloaded", reason=str(error).splitlines()[0])
+            told = isinstance(error, EndplateError | OSError)
+            log.critical("not reloaded", reason=str(error).partition("\n")[0] if told else type(error).__name__)
             return False
         self.metrics.reloads.labels("done").inc()
         self._show_content()

@@ -1,12 +1,15 @@
-"""The tables of the pages that the code knows: problem codes, settings."""
+"""What the pages take over from elsewhere: problem codes, settings, the layers of the imports."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from engine.fhir.problems import CODES
 from engine.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -32,7 +35,12 @@ def _default(value: object) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"problems": problems, "settings": settings}
+def layers() -> str:
+    found = re.search(r"layers =\n((?:    .*\n)+)", (ROOT / ".importlinter").read_text("utf-8"))
+    return found[1].rstrip("\n") if found else ""
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"problems": problems, "settings": settings, "layers": layers}
 
 
 def with_tables(text: str) -> str:

@@ -43,11 +43,7 @@ def read_als(chart: Chart, signs: Signs) -> Als:
     in_play = entry.held or clinical_only
     if entry.refuted:
         in_play = read_signs(chart, entry.recorded or date.min).motor
-    first = 2 if explicit else int(entry.confirmed)  # the level as far as no exclusion is assumed
-    mimics = mimic_issues(
-        chart, signs, in_play=in_play, explicit=explicit, recorded=entry.held,
-        level=None if not in_play else 0 if entry.refuted else first,
-    )  # fmt: skip
+    mimics = mimic_issues(chart, signs, in_play=in_play, explicit=explicit, recorded=entry.held)
     exclusion, assumed = _exclusion(chart, signs, stated, any(issue.startswith("mimic-") for issue in mimics))
     escorial = _escorial(signs, progressive, exclusion, assumed)
     awaji = _awaji(signs, progressive, exclusion)

@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 from als import Als
-from mg import IMMUNOSUPPRESSANTS, Mg
+from mg import Mg
 from reading import HIGH, Answer, Chart, Issues, Order, Result, exact
+from ruamel.yaml import YAML
 from signs import Signs
 
-CONTRAINDICATED = {"telithromycin", "quinine", "penicillamine", "botulinum-toxin"}
-AVOID_HIGH = {
-    "ciprofloxacin", "levofloxacin", "moxifloxacin", "ofloxacin", "norfloxacin", "gemifloxacin", "delafloxacin",
-    "enoxacin", "gentamicin", "tobramycin", "amikacin", "streptomycin", "kanamycin", "neomycin", "netilmicin",
-    "plazomicin",
-}  # fmt: skip
-AVOID_MODERATE = {
-    "azithromycin", "clarithromycin", "erythromycin", "procainamide", "quinidine", "dextromethorphan-quinidine",
-}  # fmt: skip
-BETA_BLOCKERS = {
-    "metoprolol", "propranolol", "atenolol", "bisoprolol", "carvedilol", "labetalol", "nadolol", "timolol",
-}  # fmt: skip
-ANTIBIOTICS = {"colistin", "polymyxin-b", "clindamycin", "lincomycin"}
-CAUTION = ANTIBIOTICS | {
-    "atorvastatin", "simvastatin", "rosuvastatin", "pravastatin", "chloroquine", "hydroxychloroquine", "deferoxamine",
-    "iodinated-contrast", "lithium", "phenytoin", "verapamil", "diltiazem", "interferon-alfa",
-}  # fmt: skip
-CHECKPOINT = {
-    "nivolumab", "pembrolizumab", "ipilimumab", "atezolizumab", "durvalumab", "avelumab", "cemiplimab",
-}  # fmt: skip
-NON_DEPOLARISING = {"rocuronium", "vecuronium", "atracurium", "cisatracurium", "pancuronium", "mivacurium"}
-SEDATIVES = {
-    "lorazepam", "diazepam", "midazolam", "clonazepam", "alprazolam", "temazepam", "morphine", "oxycodone", "fentanyl",
-    "codeine", "tramadol", "hydromorphone", "methadone", "zolpidem", "zopiclone", "zaleplon", "eszopiclone",
-}  # fmt: skip
-LIVE_VACCINES = {
-    "mmr-vaccine", "varicella-vaccine", "zoster-live-vaccine", "live-influenza-vaccine", "bcg-vaccine",
-    "oral-typhoid-vaccine", "yellow-fever-vaccine",
-}  # fmt: skip
+ROOT = Path(__file__).parents[2]
+
+CLASSES: dict[str, set[str]] = {
+    name: set(drugs)
+    for name, drugs in YAML(typ="safe").load(ROOT / "rulesets/neuromuscular/tables/classes.yaml").items()
+}
+AVOID_HIGH = CLASSES["fluoroquinolone"] | CLASSES["aminoglycoside"]
+AVOID_MODERATE = CLASSES["macrolide"] | CLASSES["class-1a"]
+HARDLY_ABSORBED = CLASSES["polymyxin"] | CLASSES["lincosamide"]
+CHECKPOINT = CLASSES["checkpoint-inhibitor"]
 ALS_HAZARDS = {
     "quinine": "high", "botulinum-toxin": "high", "quinidine": "moderate", "dextromethorphan-quinidine": "moderate",
     "phenytoin": "moderate",
 }  # fmt: skip
-DMQ_PARTNERS = {
-    "quinine", "quinidine", "mefloquine", "phenelzine", "tranylcypromine", "isocarboxazid", "selegiline", "rasagiline",
-    "linezolid",
-}  # fmt: skip
-CYP1A2 = {"fluvoxamine", "ciprofloxacin", "mexiletine", "enoxacin", "zileuton", "vemurafenib"}
-ANTICHOLINERGICS = {"glycopyrrolate", "amitriptyline", "benztropine", "trihexyphenidyl", "hyoscine", "atropine"}
 LOWER = {"high": "moderate", "moderate": "low", "low": "low"}
 
 
@@ -89,7 +66,7 @@ def _by_class(chart: Chart, signs: Signs, als: Als, mg: Mg, order: Order, issues
 
     if drug in ALS_HAZARDS and als.in_play:
         card("als-symptomatic-drug-hazard-in-mg", ALS_HAZARDS[drug])
-    elif drug in CONTRAINDICATED:
+    elif drug in CLASSES["contraindicated"]:
         card("mg-drug-contraindicated", "high")
     elif drug == "magnesium":
         route = order.get("route")
@@ -97,20 +74,20 @@ def _by_class(chart: Chart, signs: Signs, als: Als, mg: Mg, order: Order, issues
             card("mg-drug-contraindicated", "high" if route else "moderate")
     elif drug in AVOID_HIGH | AVOID_MODERATE:
         card("mg-drug-avoid", "low" if order.topical else "high" if drug in AVOID_HIGH else "moderate")
-    elif drug in BETA_BLOCKERS:
+    elif drug in CLASSES["beta-blocker"]:
         if order.new:
             card("mg-drug-avoid", "moderate")
         else:
             issues.raise_("mg-drug-avoid", "low", "batch-only")
-    elif drug in CAUTION:
+    elif drug in CLASSES["caution"]:
         chest = drug == "iodinated-contrast" and order.get("reason") == "chest-imaging"
-        if not chest and not (drug in ANTIBIOTICS and order.topical):
+        if not chest and not (drug in HARDLY_ABSORBED and order.topical):
             note("mg-drug-caution")
     elif drug == "interferon-beta":
         note("mg-interferon-beta")
     elif drug in CHECKPOINT:
         card("mg-checkpoint-inhibitor", "high")
-    elif drug in NON_DEPOLARISING:
+    elif drug in CLASSES["non-depolarising-blocker"]:
         card("mg-neuromuscular-blocker", "moderate")
     elif drug == "suxamethonium" and not als.in_play and not signs.emg:
         card("mg-suxamethonium", "high")
@@ -122,7 +99,7 @@ def _by_order(
     chart: Chart, signs: Signs, als: Als, mg: Mg, niv_threshold: bool, order: Order, issues: Issues,
 ) -> None:
     drug, initial = order.drug, is_initial(chart, order)
-    if drug in SEDATIVES and order.new and not chart.hospice and order.get("reason") != "palliative-dyspnoea":
+    if drug in CLASSES["sedative"] and order.new and not chart.hospice and order.get("reason") != "palliative-dyspnoea":
         if mg.risk == "established" or (als.in_play and niv_threshold):
             issues.raise_("mg-sedative-respiratory-risk", "moderate")
         elif mg.risk == "possible" and not als.in_play:
@@ -172,16 +149,16 @@ def _pairs(chart: Chart, issues: Issues) -> None:
     def present(drugs: set[str], *, systemic: bool = False) -> bool:
         return any(o.drug in drugs and o.in_play and not (systemic and o.topical) for o in chart.orders)
 
-    if present({"dextromethorphan-quinidine"}) and (present(DMQ_PARTNERS) or chart.confirmed("long-qt")):
+    if present({"dextromethorphan-quinidine"}) and (present(CLASSES["dmq-contraindicated"]) or chart.confirmed("long-qt")):
         issues.raise_("dmq-with-quinine", "high", "interruptive")
     if present({"tizanidine"}) and present({"fluvoxamine", "ciprofloxacin"}, systemic=True):
         issues.raise_("tizanidine-cyp1a2-inhibitor", "high", "interruptive")
-    if present({"riluzole"}) and present(CYP1A2, systemic=True):
+    if present({"riluzole"}) and present(CLASSES["cyp1a2-inhibitor"], systemic=True):
         issues.raise_("riluzole-cyp1a2-inhibitor", "moderate")
-    if present({"azathioprine"}) and present({"allopurinol", "febuxostat"}):
+    if present({"azathioprine"}) and present(CLASSES["xanthine-oxidase-inhibitor"]):
         issues.raise_("azathioprine-xanthine-oxidase-inhibitor", "high", "interruptive")
     ordered = [o for o in chart.orders if o.ordered]
-    drying = [o for o in ordered if o.drug in ANTICHOLINERGICS and o.get("reason") != "muscarinic-side-effect"]
+    drying = [o for o in ordered if o.drug in CLASSES["anticholinergic"] and o.get("reason") != "muscarinic-side-effect"]
     if drying and any(o.drug == "pyridostigmine" for o in ordered):
         issues.raise_("anticholinergic-with-pyridostigmine", "low")
 
@@ -189,8 +166,8 @@ def _pairs(chart: Chart, issues: Issues) -> None:
 def _vaccines(chart: Chart, mg: Mg, issues: Issues) -> None:
     if mg.risk != "established":
         return
-    suppressed = any(o.taken and o.drug in IMMUNOSUPPRESSANTS and not o.topical for o in chart.orders)
-    vaccines = {o.drug for o in chart.orders if (o.ordered or o.supplied) and o.drug in LIVE_VACCINES}
+    suppressed = any(o.taken and o.drug in CLASSES["immunosuppressant"] and not o.topical for o in chart.orders)
+    vaccines = {o.drug for o in chart.orders if (o.ordered or o.supplied) and o.drug in CLASSES["live-vaccine"]}
     if "yellow-fever-vaccine" in vaccines or (vaccines and suppressed):
         issues.raise_("mg-live-vaccine", "high", "interruptive")
 

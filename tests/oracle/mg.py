@@ -219,11 +219,13 @@ def _nmj_study(chart: Chart) -> bool:
 
 
 def _component(chart: Chart, concept: str, key: str) -> bool:
-    """The attribute on the newest day whose present result states it."""
-    for _, results in chart.by_day(concept):
+    """The attribute on the newest day whose present result states it; undated ones only where none is dated."""
+    days = chart.by_day(concept)
+    dated = any(day and any(r.yes is not None for r in results) for day, results in days)
+    for day, results in days:
         stated = {r.get(key) for r in results if r.yes and r.get(key) is not None}
-        if stated:
-            return stated == {True}
+        if stated and (day or not dated):
+            return True in stated
     return False
 
 
@@ -242,28 +244,33 @@ def decrement(result: Result) -> Answer:
     return False if result.number.below(10) else None
 
 
-def _rns_by_muscle(chart: Chart) -> dict[object, tuple[bool, object]]:
-    """muscle -> abnormal, denervated; by its newest readable test, of one day the larger decrement."""
-    found: dict[object, tuple[bool, object]] = {}
+def _stated(results: list[Result], key: str) -> Answer:
+    """An attribute of the muscle by the results of one day: true if one says so."""
+    stated = {r.get(key) for r in results} - {None}
+    return True in stated if stated else None
+
+
+def _rns_by_muscle(chart: Chart) -> dict[object, tuple[bool, Answer]]:
+    """muscle -> abnormal, denervated; by its newest readable day, of one day the larger decrement."""
+    found: dict[object, tuple[bool, Answer]] = {}
     for muscle in {r.get("muscle") for r in chart.results("rns")}:
         for _, results in chart.by_day("rns"):
             decided = [r for r in results if r.get("muscle") == muscle and decrement(r) is not None]
             if decided:
-                worst = max(decided, key=lambda r: (bool(decrement(r)), r.number.value if r.number else 0))
-                found[muscle] = (bool(decrement(worst)), worst.get("denervated"))
+                found[muscle] = any(decrement(r) for r in decided), _stated(decided, "denervated")
                 break
     return found
 
 
-def _sfemg_by_muscle(chart: Chart) -> dict[object, tuple[bool, object, object]]:
+def _sfemg_by_muscle(chart: Chart) -> dict[object, tuple[bool, Answer, Answer]]:
     """muscle -> abnormal, denervated, weak; by its newest result, abnormal before normal."""
-    found: dict[object, tuple[bool, object, object]] = {}
+    found: dict[object, tuple[bool, Answer, Answer]] = {}
     for muscle in {r.get("muscle") for r in chart.results("sfemg")}:
         for _, results in chart.by_day("sfemg"):
             coded = [r for r in results if r.get("muscle") == muscle and r.value in ("normal", "abnormal")]
             if coded:
-                worst = max(coded, key=lambda r: r.value == "abnormal")
-                found[muscle] = (worst.value == "abnormal", worst.get("denervated"), worst.get("weak"))
+                abnormal = any(r.value == "abnormal" for r in coded)
+                found[muscle] = abnormal, _stated(coded, "denervated"), _stated(coded, "weak")
                 break
     return found
 

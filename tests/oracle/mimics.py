@@ -9,14 +9,14 @@ from signs import Signs
 
 
 def mimic_issues(
-    chart: Chart, signs: Signs, *, in_play: bool, explicit: bool, level: int | None, recorded: bool,
+    chart: Chart, signs: Signs, *, in_play: bool, explicit: bool, recorded: bool,
 ) -> Issues:
-    """The issues of mimics, which the exclusion of the ALS criteria reads. `level`: without an assumed exclusion."""
+    """The issues of mimics, which the exclusion of the ALS criteria reads; those that need the level: other_issues."""
     issues = Issues()
     _mmn(chart, signs, in_play, issues)
     _kennedy(chart, signs, in_play, recorded, issues)
     _muscle(chart, signs, issues)
-    _myelopathy(chart, signs, in_play, level, issues)
+    _myelopathy(chart, signs, in_play, issues)
     _pls(chart, signs, recorded, issues)
     if in_play:
         _screening(chart, explicit, issues)
@@ -90,15 +90,12 @@ def compressed(chart: Chart) -> bool:
     return chart.mri("mri-cspine") == "compression" and not chart.diagnosis("cervical-myelopathy").refuted
 
 
-def _myelopathy(chart: Chart, signs: Signs, in_play: bool, level: int | None, issues: Issues) -> None:
+def _myelopathy(chart: Chart, signs: Signs, in_play: bool, issues: Issues) -> None:
     above = above_the_cord(signs)
     pattern = "cervical" in signs.any and "lumbosacral" in signs.umn_now and not above
-    if compressed(chart):
-        if not above and (in_play or pattern):
-            nothing_known = not (signs.umn or signs.any or signs.emg)
-            issues.raise_("mimic-cervical-myelopathy", "moderate" if nothing_known else "high")
-        elif above and level == 0:
-            issues.raise_("mimic-cervical-myelopathy", "moderate")
+    if compressed(chart) and not above and (in_play or pattern):
+        nothing_known = not (signs.umn or signs.any or signs.emg)
+        issues.raise_("mimic-cervical-myelopathy", "moderate" if nothing_known else "high")
     leg = "lumbosacral" in signs.clin | signs.emg
     if not chart.recorded("mri-cspine") and pattern and in_play and not leg:
         issues.raise_("mimic-cervical-myelopathy", "moderate")
@@ -160,8 +157,8 @@ def other_issues(chart: Chart, signs: Signs, level: int | None, mimics: Issues, 
     """What the ruleset says beside the mimics themselves, which it reads."""
     if level is None:
         return
-    if level >= 1 and compressed(chart) and above_the_cord(signs):
-        issues.raise_("als-coexisting-cervical-stenosis", "moderate")
+    if compressed(chart) and above_the_cord(signs):
+        issues.raise_("als-coexisting-cervical-stenosis" if level >= 1 else "mimic-cervical-myelopathy", "moderate")
     if signs.umn_none is True and len(signs.gc) >= 2 and not {"mimic-mmn", "mimic-kennedy", "mimic-ibm"} & set(mimics):
         issues.raise_("als-lmn-only", "low")
     if _atypical(chart, mimics):

@@ -328,6 +328,74 @@ def signs_theme(make: Maker) -> list[Fact]:
     return facts
 
 
+def criteria_theme(make: Maker) -> list[Fact]:
+    """A whole ALS work-up: UMN and LMN, LMN alone, or UMN alone; complete but for what chance leaves out."""
+    kind = make.pick(("both", "both", "lower", "upper"))
+    day = {"d": (make.now - timedelta(days=make.pick(make.shared))).isoformat()}
+
+    def seen(concept: str, **more: Any) -> Fact:
+        return {"r": "Observation", "c": concept, **more, **day}
+
+    facts = [seen("progression", v="present"), seen("sensory-loss", v="absent")]
+    regions = make.rng.sample(REGIONS, make.rng.randint(1, 3))
+    if kind == "lower":
+        absent = make.pick((("any",), ("any",), ("cervical", "lumbosacral"), ("cervical",)))
+        facts += [seen("umn-sign", v="absent", region=region) for region in absent]
+    else:
+        facts += [seen("umn-sign", v="present", region=r) for r in make.rng.sample(REGIONS, make.rng.randint(1, 3))]
+        facts.append(_onset(make))
+    if kind != "upper":
+        count = make.pick((1, 2, 2, 3))
+        facts += [
+            seen("lmn-sign", v="present", region=r, weakness=True, atrophy=make.chance(0.85), muscles=count) for r in regions
+        ]
+        for region in make.rng.sample(("cervical", "lumbosacral"), make.rng.randint(0, 2)):
+            muscles = make.rng.sample(MUSCLES[region], 2)
+            active = {"chronic": True, make.pick(("fib_psw", "fib_psw", "fasc_pot")): True}
+            facts += [seen("emg-muscle", region=region, muscle=m, side="R", **active) for m in muscles]
+    facts.append(seen("edx-study", v="normal"))
+    facts += [seen(concept, v="normal") for concept in ("mri-brain", "mri-cspine") if make.chance(0.7)]
+    if make.chance(0.3):
+        facts.append(seen("als-alternatives-excluded", v="present"))
+    if make.chance(0.7):
+        facts.append({"r": "Condition", "c": "als", "ver": make.pick(("confirmed", "provisional", "refuted")), "rec": day["d"]})
+    if make.chance(0.25):
+        facts.append(seen("ncs-conduction-block", v=make.pick(("none", "definite"))))
+    return [fact for fact in facts if make.chance(0.93)]
+
+
+def seronegative_theme(make: Maker) -> list[Fact]:
+    """MG without antibodies, examined and tested, with what its mimics need."""
+    day = {"d": (make.now - timedelta(days=make.pick(make.shared))).isoformat()}
+    facts: list[Fact] = [
+        {"r": "Condition", "c": "mg", "ver": make.pick(("confirmed", "provisional")), "rec": day["d"]},
+        {"r": "Observation", "c": "achr-binding", "v": "negative", **day},
+        {"r": "Observation", "c": "musk-ab", "v": "negative", **day},
+        {"r": "Observation", "c": "ocular-weakness", "v": make.pick(("absent", "absent", "present")), **day},
+        {"r": "Observation", "c": "symmetric-nonfluctuating-ptosis", "v": make.pick(("present", "absent")), **day},
+        {"r": "Observation", "c": "sfemg", "v": "normal", "muscle": "edc", "weak": make.chance(0.7), **day},
+        {"r": "Observation", "c": "lmn-sign", "v": "present", "region": "bulbar", "atrophy": True, **day},
+        make.dated({"r": "Observation", "c": "umn-sign", "v": "present", "region": make.pick(REGIONS)}),
+    ]
+    return [fact for fact in facts if make.chance(0.75)]
+
+
+def repeated_theme(make: Maker) -> list[Fact]:
+    """AChR results of one laboratory, some weeks apart, with what explains a change."""
+    facts: list[Fact] = []
+    for _ in range(make.pick((2, 2, 3, 4))):
+        fact: Fact = {"r": "Observation", "c": "achr-binding", "v": make.pick(("positive", "negative")), "lab": "a"}
+        fact |= {"method": make.pick(("ripa", "ripa", "ripa", "elisa"))}
+        facts.append(make.dated(fact, 500))
+    if make.chance(0.25):
+        facts.append(make.order(make.pick(IMMUNO)))
+    if make.chance(0.15):
+        facts.append(make.yes_no("thymectomy", 0.8, 500))
+    if make.chance(0.15):
+        facts.append(make.yes_no("achr-cba", 0.5, 500))
+    return facts
+
+
 def antibody_theme(make: Maker) -> list[Fact]:
     facts: list[Fact] = []
     for _ in range(make.pick((1, 1, 2, 2, 3))):
@@ -611,6 +679,7 @@ THEMES: Sequence[tuple[Callable[[Maker], list[Fact]], float]] = (
     (als_theme, 0.5), (mg_theme, 0.45), (antibody_theme, 0.45), (breathing_theme, 0.3), (drug_theme, 0.3),
     (dose_theme, 0.12), (riluzole_theme, 0.18), (pair_theme, 0.12), (checkpoint_theme, 0.12), (mimic_theme, 0.3),
     (ms_theme, 0.12), (workup_theme, 0.2), (noise_theme, 0.3), (signs_theme, 0.1),
+    (criteria_theme, 0.15), (seronegative_theme, 0.05), (repeated_theme, 0.08),
 )  # fmt: skip
 
 

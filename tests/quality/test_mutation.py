@@ -35,7 +35,7 @@ from engine.quality.thorough import check_thoroughly
 from engine.quality.wording import Wording
 from engine.rules.program import Adjustment, Gate
 from engine.rules.ruleset import load_ruleset
-from engine.vignettes import cases_in, strongest
+from engine.vignettes import cases_in, differences, strongest
 
 
 def names(*rules, **options) -> set[str]:
@@ -117,8 +117,6 @@ def test_a_changed_fact_is_killed_exactly_when_an_evaluation_of_all_vignettes_se
 
 
 def changed_findings(evaluator, example) -> bool:
-    from engine.vignettes import differences
-
     return bool(list(differences(example.case, evaluator.evaluate(example.record, "none"))))
 
 
@@ -170,7 +168,7 @@ def test_survivors_are_told_with_a_patient_that_would_notice() -> None:
     assert counted.mutants == counted.killed + len(counted.redundant) + len(counted.survivors)
     assert by_name["lantern-fever, case 3: without (glow: present)"].example == {"antibody": "present"}
     assert by_name["dark-scan: without (antibody: not present)"].matters == "findings"
-    assert by_name["dark-scan: without (glow: not present)"].seen == "T2"      # it has such a patient, and expects nothing
+    assert by_name["dark-scan: without (glow: not present)"].seen == "T2"    # has it and expects nothing
     assert by_name["pulse-fresh: within 3 -> 4"].matters == ""                 # of a fact nothing is proved
     assert "lantern-fever, case 4: without (glow: not absent)" in counted.redundant   # glow is present in that case
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
-from requests_kit import request
+from pydantic import AnyHttpUrl
+from requests_kit import bundle, condition, order, patient, request
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
@@ -20,8 +23,10 @@ from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.service.app import create_app
 from engine.service.auth import Authenticator
+from engine.service.keys import FRESH_SECONDS, REREAD_SECONDS, STALE_SECONDS
 from engine.service.outcome import RefusalError
 from engine.settings import Settings, TrustedClient
+from engine.store import Store
 
 ADDRESS = "https://cds.example.org"
 EHR, OTHER = "https://ehr.example.org", "https://other.example.org"
@@ -275,3 +280,145 @@ def test_tokens_need_the_address_of_the_service() -> None:
 def test_keys_that_cannot_be_used_are_refused_at_the_start(keys: dict[str, Any], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         Authenticator(trusting(TrustedClient(iss=EHR, **keys)))
+
+
+# -- keys at an address
+
+
+class KeyServer:
+    """A server of public keys over the network."""
+
+    def __init__(self) -> None:
+        self.keys = public("ec")
+        self.status = 200
+        self.body: bytes | None = None
+        self.asked = 0
+
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        self.asked += 1
+        handler.send_response(self.status)
+        if self.status == 302:
+            handler.send_header("Location", "/elsewhere")
+        handler.end_headers()
+        handler.wfile.write(json.dumps(self.keys).encode() if self.body is None else self.body)
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[KeyServer, TrustedClient]]:
+    keys = KeyServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            keys.respond(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield keys, TrustedClient(iss=EHR, jku=AnyHttpUrl(f"http://127.0.0.1:{server.server_port}/jwks"))
+        server.shutdown()
+        thread.join(5)
+
+
+def test_keys_at_an_address_are_fetched_once_and_again_when_one_is_new(
+    served: tuple[KeyServer, TrustedClient],
+) -> None:
+    keys, client = served
+    shift = [0.0]
+    authenticator = Authenticator(trusting(client), lambda: time.time() + shift[0])
+    assert keys.asked == 0
+
+    assert all(accepts(authenticator, token()) for _ in range(5))
+    assert keys.asked == 1
+    assert not accepts(authenticator, token("new"))
+    assert keys.asked == 1  # not more often than every 30 seconds
+    keys.keys = public("new")
+    shift[0] = REREAD_SECONDS + 1
+    assert accepts(authenticator, token("new"))
+    assert not accepts(authenticator, token("ec"))  # it was taken away
+
+
+def test_keys_that_are_old_are_read_again_and_hold_for_a_day_if_they_cannot(
+    served: tuple[KeyServer, TrustedClient],
+) -> None:
+    keys, client = served
+    shift = [0.0]
+    authenticator = Authenticator(trusting(client), lambda: time.time() + shift[0])
+    assert accepts(authenticator, token())
+    keys.status = 500
+
+    shift[0] = FRESH_SECONDS + 1
+    assert accepts(authenticator, token(iat=int(time.time() + shift[0]), exp=int(time.time() + shift[0] + 300)))
+    assert keys.asked == 2
+    shift[0] = STALE_SECONDS + 1
+    assert not accepts(authenticator, token(iat=int(time.time() + shift[0]), exp=int(time.time() + shift[0] + 300)))
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(302, None), (500, None), (200, b"<html>"), (200, b"[" * 10_000), (200, b'{"keys": []}'), (200, b"x" * 300_000)],
+)
+def test_an_address_that_gives_no_keys_trusts_nobody(
+    status: int, body: bytes | None, served: tuple[KeyServer, TrustedClient]
+) -> None:
+    keys, client = served
+    keys.status, keys.body = status, body
+
+    assert not accepts(Authenticator(trusting(client)), token())
+    assert keys.asked == 1
+
+
+def test_the_address_in_a_token_is_never_followed(served: tuple[KeyServer, TrustedClient]) -> None:
+    keys, client = served
+    authenticator = Authenticator(trusting(client))
+
+    assert accepts(authenticator, token(header={"jku": str(client.jku)}))
+    assert not accepts(authenticator, token(header={"jku": f"{client.jku}/other"}))
+    configured = Authenticator(trusting())
+    before = keys.asked
+    accepts(configured, token(header={"jku": str(client.jku)}))
+    assert keys.asked == before
+
+
+@pytest.mark.parametrize("jku", ["http://ehr.example.org/jwks", "http://10.0.0.1/jwks"])
+def test_keys_are_not_fetched_in_clear(jku: str) -> None:
+    with pytest.raises(SettingsError, match="https"):
+        Authenticator(trusting(TrustedClient(iss=EHR, jku=AnyHttpUrl(jku))))
+
+
+def test_keys_are_given_in_one_way() -> None:
+    with pytest.raises(SettingsError, match="twice"):
+        Authenticator(trusting(TrustedClient(iss=EHR, jwks=public("ec"), jku=AnyHttpUrl("https://ehr.example.org/k"))))
+
+
+def test_a_token_is_used_once_over_several_processes() -> None:
+    store = Store()
+    first, second = (Authenticator(trusting(workers=2), first_time=store.first_time) for _ in range(2))
+    one = token()
+
+    assert accepts(first, one)
+    assert not accepts(second, one)
+
+
+def test_clients_do_not_hear_of_each_others_cards(evaluator: Evaluator) -> None:
+    """Feedback of one client on the card of another silences nothing."""
+    other = TrustedClient(iss=OTHER, jwks=public("p256"))
+    settings = trusting(TrustedClient(iss=EHR, jwks=public("ec")), other)
+    client = TestClient(create_app(evaluator, settings))
+    held = {"patient": patient(), "conditions": bundle(condition("91637004", "mg"), condition("86044005", "als"))}
+    held["medications"] = bundle(order("q", "quinine", status="active"))
+    body = request(prefetch=held, context={"encounterId": "e"})
+
+    def call(path: str, content: object, signed_by: str = "ec", **changed: Any) -> Any:
+        alg = "ES384" if signed_by == "ec" else "ES256"
+        given = token(signed_by, alg, aud=f"{ADDRESS}{path}", **changed)
+        return client.post(path, json=content, headers={"Authorization": f"Bearer {given}"})
+
+    cards = call(PATH, body).json()["cards"]
+    spoken = {"feedback": [{"card": card["uuid"], "outcome": "overridden"} for card in cards]}
+    assert call(f"{PATH}/feedback", spoken, "p256", iss=OTHER).status_code == 200
+    assert call(PATH, body).json()["cards"] == cards
+    assert call(f"{PATH}/feedback", spoken).status_code == 200
+    assert len(call(PATH, body).json()["cards"]) < len(cards)

@@ -74,7 +74,9 @@ def test_observations_are_asked_for_by_category_unless_told_otherwise(evaluator:
 def test_the_openapi_page_names_every_address(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
 
-    assert set(paths) == {"/cds-services", "/cds-services/{service}", "/cds-services/{service}/feedback", "/healthz"}
+    hooks = {"/cds-services", "/cds-services/{name}", "/cds-services/{name}/feedback"}
+    pages = {"/rules/{rule}", "/evaluations/{name}", "/evaluations/{name}/issues"}
+    assert set(paths) == hooks | pages | {"/healthz", "/readyz", "/metrics"}
 
 
 def test_health_says_which_content_answers(client: TestClient, evaluator: Evaluator) -> None:

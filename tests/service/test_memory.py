@@ -184,7 +184,9 @@ def test_a_card_that_was_overridden_is_not_shown_again_until_its_time_is_over(
     later = viewed(remembering, instance="2")
     assert warning["summary"] not in [card["summary"] for card in later]
     clock.after(days=29)
-    assert warning["summary"] not in [card["summary"] for card in viewed(remembering, instance="3", user="Practitioner/2")]
+    assert warning["summary"] not in [
+        card["summary"] for card in viewed(remembering, instance="3", user="Practitioner/2")
+    ]
     clock.after(days=1)
     assert warning["summary"] in [card["summary"] for card in viewed(remembering, instance="4")]
 

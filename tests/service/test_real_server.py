@@ -20,6 +20,8 @@ import jsonschema_rs
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
 from requests_kit import HOOKS, bundle, condition, empty_places, order, patient, request
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "cds-hooks-2.0.1-response.schema.json"
@@ -176,27 +178,42 @@ def starting(code: str, env: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def health(process: subprocess.Popen[str], port: int) -> Any:
+    """What the process says of itself as soon as it answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=5).json()
+        except httpx2.TransportError:
+            time.sleep(0.1)
+    pytest.fail(str(process.communicate(timeout=10)))
+
+
+def stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
+    process.send_signal(signal.SIGTERM)
+    return process.communicate(timeout=30)
+
+
 def test_the_process_says_loudly_that_it_is_open_and_stops_when_asked(tmp_path: Path) -> None:
+    """By the command line, as a user starts it; cards link to pages of this machine, and nothing is written."""
     port = free_port()
-    process = starting(f"serve(port={port}, dev=True)", environment(tmp_path))
+    command = [sys.executable, "-c", "from engine.cli import main; main()", "serve", "--dev", "--port", str(port)]
+    env = environment(tmp_path, ENDPLATE_DATA=str(tmp_path / "data"))
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    held = {"patient": patient(), "conditions": bundle(condition("91637004", "mg"))}
+    body = request("endplate-order-sign", prefetch=held, context={"draftOrders": bundle(order("a"))})
     try:
-        deadline = time.monotonic() + START_SECONDS
-        state: Any = None
-        while state is None and process.poll() is None and time.monotonic() < deadline:
-            try:
-                state = httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=5).json()
-            except httpx2.TransportError:
-                time.sleep(0.1)
-        assert state, process.communicate(timeout=10)
-        assert (
-            httpx2.post(f"http://127.0.0.1:{port}/cds-services/endplate-patient-view", json=request()).status_code
-            == 200
-        )
+        state = health(process, port)
+        answer = httpx2.post(f"http://127.0.0.1:{port}/cds-services/endplate-order-sign", json=body)
+        assert answer.status_code == 200
+        for link in answer.json()["cards"][0]["links"]:
+            assert link["url"].startswith(f"http://127.0.0.1:{port}/")
+            assert httpx2.get(link["url"]).status_code == 200
     finally:
-        process.send_signal(signal.SIGTERM)
-    output, said = process.communicate(timeout=30)
+        output, said = stopped(process)
 
     assert state["status"] == "ok"
+    assert not (tmp_path / "data").exists()
     assert "NO AUTHENTICATION" in said
     assert output == ""
     assert all(json.loads(line)["event"] for line in said.splitlines() if line.startswith("{"))
@@ -209,3 +226,86 @@ def test_the_process_does_not_start_open_to_the_world(tmp_path: Path) -> None:
 
     assert process.returncode != 0
     assert "`ENDPLATE_TRUSTED_CLIENTS`" in said
+
+
+def test_rules_are_read_again_on_sighup_while_every_request_is_answered(tmp_path: Path) -> None:
+    port = free_port()
+    process = starting(f"serve(port={port}, dev=True)", environment(tmp_path))
+    answers: list[int] = []
+    over = threading.Event()
+
+    def call() -> None:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            while not over.is_set():
+                answers.append(client.post("/cds-services/endplate-patient-view", json=request()).status_code)
+
+    try:
+        health(process, port)
+        threads = [threading.Thread(target=call) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in (1, 2):
+            process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + START_SECONDS
+            while f'outcome="done"}} {number}.0' not in httpx2.get(f"http://127.0.0.1:{port}/metrics").text:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        over.set()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        over.set()
+        _, said = stopped(process)
+
+    assert len(answers) > 20
+    assert set(answers) == {200}
+    assert "Traceback" not in said
+
+
+def test_two_processes_share_memory_audit_and_used_tokens(tmp_path: Path) -> None:
+    port = free_port()
+    key = ECKey.generate_key("P-384", {"kid": "k"})
+    client = {"iss": "https://ehr.example.org", "jwks": KeySet([key]).as_dict(private=False)}
+    env = environment(
+        tmp_path,
+        ENDPLATE_TRUSTED_CLIENTS=json.dumps([client]),
+        ENDPLATE_PUBLIC_URL="https://cds.example.org",
+        ENDPLATE_PAGES_URL=f"http://127.0.0.1:{port}",
+        ENDPLATE_DATA=str(tmp_path / "data"),
+        ENDPLATE_WORKERS="2",
+    )
+    held = {"patient": patient(), "conditions": bundle(condition("91637004", "mg"))}
+    body = request("endplate-order-sign", prefetch=held, context={"draftOrders": bundle(order("a"))})
+    path = "/cds-services/endplate-order-sign"
+
+    def token() -> str:
+        now = int(time.time())
+        claims = {"iss": client["iss"], "aud": f"https://cds.example.org{path}", "iat": now, "exp": now + 60}
+        return jwt.encode({"alg": "ES384", "kid": "k"}, claims | {"jti": str(time.perf_counter_ns())}, key, ["ES384"])
+
+    def call(given: str) -> httpx2.Response:
+        """On a connection of its own, so that either process may get it."""
+        headers = {"Authorization": f"Bearer {given}"}
+        return httpx2.post(f"http://127.0.0.1:{port}{path}", json=body, headers=headers, timeout=30)
+
+    process = starting(f"serve(port={port})", env)
+    try:
+        health(process, port)
+        one = token()
+        assert sorted(call(one).status_code for _ in range(8)) == [200] + [401] * 7
+        links = [call(token()).json()["cards"][0]["links"][0]["url"] for _ in range(8)]
+        assert len(set(links)) == 1
+        assert {httpx2.get(links[0]).status_code for _ in range(8)} == {200}
+    finally:
+        _, said = stopped(process)
+
+    events = [
+        json.loads(line) for file in (tmp_path / "data/audit").iterdir() for line in file.read_text().splitlines()
+    ]
+    assert len([event for event in events if event["action"] == "E"]) == 9
+    assert len([event for event in events if event["action"] == "R"]) == 8
+    assert {event["agent"][0]["who"].get("reference") for event in events if event["action"] == "E"} == {
+        "Practitioner/1"
+    }
+    assert "https://ehr.example.org" in said
+    assert '"y"' not in said  # of the key

@@ -39,7 +39,9 @@ def test_feedback_leads_to_what_stood_on_the_card() -> None:
     found = store.acknowledged(["f", "g", "h", "x"], "ehr")
 
     assert {one.finding for one in found} == {"f", "g"}
-    assert {(one.user, one.encounter, one.evidence, one.code, one.at) for one in found} == {("u", "n", "e", "planned", 1)}
+    assert {(one.user, one.encounter, one.evidence, one.code, one.at) for one in found} == {
+        ("u", "n", "e", "planned", 1)
+    }
     assert store.shown("d", "ehr") == [shown(card="d", finding="h")]
 
 
