@@ -126,7 +126,9 @@ def positives(view: View, name: str) -> Readings:
         return [found for found in titres(view, name) if found.word == POSITIVE]
     if reading == "own-range":
         return [found for found in own_ranges(view, name) if found.word == HIGH]
-    return [found for found in yes_no(view, name) if found.word == PRESENT]
+    found = yes_no(view, name)
+    denied = {one.day for one in found if one.word == ABSENT and one.day}      # yes and no on one day is neither
+    return [one for one in found if one.word == PRESENT and one.day not in denied]
 
 
 def says_yes(result: Result) -> str:

@@ -180,9 +180,14 @@ def test_a_positive_is_what_the_concept_calls_so() -> None:
     view = view_of(
         result("antibody", 0, 9, "nmol/L"), result("antibody", 1, "negative"),
         result("enzyme", 0, 90, "U/L", high=50), result("enzyme", 0, 90, "U/L"), result("fog", 0, flag="H"),
-        result("fog", 0, "absent", flag="H"),
+        result("fog", 3, "absent", flag="H"),
     )
     assert [len(positives(view, name)) for name in ("antibody", "enzyme", "fog", "nothing")] == [1, 1, 1, 0]
+
+
+def test_a_yes_and_a_no_of_one_day_are_no_positive() -> None:
+    view = view_of(result("fog", 1, "present"), result("fog", 1, "absent"), result("fog", 4, "present"))
+    assert [reading.day for reading in positives(view, "fog")] == [ago(4)]
 
 
 @pytest.mark.parametrize(("concept", "given", "expected"), [

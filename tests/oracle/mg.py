@@ -107,10 +107,10 @@ def read_achr(chart: Chart) -> Achr:
     transient = bool(
         chart.full and not both_days and dated and negative_days and not other and _transient(chart, plain, negatives)
     )
-    assays_positive = bool(plain) + sum(bool(found) for found in assays.values())
+    assays_positive = bool(plain) + sum(bool(_uncontradicted(chart, concept)) for concept in assays)
     repeated = bool(dated) and (dated[-1] - dated[0]).days >= 28 and not late
     others = [r for found in assays.values() for r in found]
-    days = dated + [day for concept in assays for day in _plain_days(chart, concept)]
+    days = dated + [r.day for concept in assays for r in _uncontradicted(chart, concept) if r.day]
     return Achr(
         recorded=chart.recorded("achr-binding", "achr-cba", "achr-modulating"),
         ever=ever,
@@ -127,10 +127,10 @@ def read_achr(chart: Chart) -> Achr:
     )
 
 
-def _plain_days(chart: Chart, concept: str) -> list[date]:
-    """Days of a positive result that no negative of the same day contradicts."""
-    days = {r.day for r in chart.results(concept) if r.yes and r.day}
-    return sorted(days - {r.day for r in chart.results(concept) if r.yes is False})
+def _uncontradicted(chart: Chart, concept: str) -> list[Result]:
+    """Positive results that no negative of the same day contradicts."""
+    negative_days = {r.day for r in chart.results(concept) if r.yes is False and r.day}
+    return [r for r in chart.results(concept) if r.yes and r.day not in negative_days]
 
 
 def immunotherapy_explains(chart: Chart, negative: date) -> bool:
@@ -153,11 +153,9 @@ def _transient(chart: Chart, positives: list[Result], negatives: list[Result]) -
     thymectomies = [r.day for r in chart.results("thymectomy") if r.yes]
     if any(day is None or first <= day <= last for day in thymectomies):
         return False
-    return any(
-        p.get("lab") and p.get("lab") == n.get("lab") and p.get("method") and p.get("method") == n.get("method")
-        for p in positives if p.day == first
-        for n in negatives if n.day == last
-    )  # fmt: skip
+    made = {(r.get("lab"), r.get("method")) for r in positives if r.day == first}
+    made |= {(r.get("lab"), r.get("method")) for r in negatives if r.day == last}
+    return len(made) == 1 and all(made.pop())
 
 
 # ---- neuromuscular junction

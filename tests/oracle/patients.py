@@ -769,7 +769,8 @@ def _shift(make: Maker, fact: Fact) -> None:
         if make.chance(0.3):
             new = make.now - timedelta(days=make.pick(DAYS))
         end = fact.get("end")
-        if key != "start" or end is None or new.isoformat() <= str(end):
+        longest = 365 if fact["r"] == "MedicationDispense" else 100000
+        if key != "start" or end is None or 0 <= (date.fromisoformat(str(end)) - new).days <= longest:
             fact[key] = new.isoformat()
         if make.chance(0.06) and key != "start":
             del fact[key]

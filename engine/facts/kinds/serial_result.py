@@ -174,7 +174,8 @@ class SerialResultFact(Definition, frozen=True, kw_only=True, tag="serial-result
     def _fact(self, value: str, evidence: tuple[Evidence, ...], first: Reading | None) -> Fact:
         quantity = first.result.quantity if first else None
         said = ", ".join(filter(None, (SAID.get(value, value), amount(quantity) if quantity else "")))
-        return known(self, value, evidence, first.day if first else None, said=said)
+        since = first.day if first and value not in (NEGATIVE, EQUIVOCAL) else None     # the first positive, if any
+        return known(self, value, evidence, since, said=said)
 
 
 def _assay(readings: Readings, positive: str, negative: str) -> Assay:
