@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from engine.errors import InputError
+from engine.facts.base import ORDER
 from engine.facts.definition import Definition
 from engine.fhir.decode import decode
 from engine.fhir.elements import EMPTY, codings
@@ -169,10 +170,9 @@ def _rare(ruleset: Ruleset) -> tuple[frozenset[str], frozenset[str]]:
                 takes = set(anchor.values)
             concepts |= reads
             drugs |= takes
-    computed = [(name, concept.computed) for name, concept in base.tables.concepts.items() if concept.computed]
-    for name, made in computed:
-        if name in concepts and made is not None:
-            concepts |= {made.source, made.per}
+    for name, concept in base.tables.concepts.items():
+        if concept.computed is not None and name in concepts:   # made of two, of which one is enough to look for
+            concepts.add(concept.computed.source)
     return frozenset(concepts), frozenset(drugs)
 
 
@@ -186,8 +186,9 @@ def _read_by(fact: str, giver: dict[str, Definition]) -> tuple[set[str], set[str
         if name in seen or definition is None:
             continue
         seen.add(name)
-        concepts |= definition.reads()
         drugs |= definition.drugs()
+        if not (definition.name.startswith(ORDER) and definition.drugs()):   # of an order of one of its drugs
+            concepts |= definition.reads()
         stack += [*definition.follows(), *definition.needs()]
     return concepts, drugs
 

@@ -125,6 +125,8 @@ def screen(
     limit: Annotated[int, typer.Option(help="Stop after so many patients; 0 = all.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Processes; 0 = one for each core.", min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in the folder.")] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Read also patients whom no rule can concern, and list "
+                                                              "their data problems.")] = False,
     backend: Backend = None,
     ruleset: Rulesets = None,
     valuesets: Valuesets = None,
@@ -134,7 +136,7 @@ def screen(
 
     run(sources, out, Options(as_of=as_of, complete=complete, backend=_backend(backend), folder=ruleset,
                               valuesets=tuple(valuesets or ()), only=tuple(only or ()), limit=limit, workers=workers,
-                              resume=resume))
+                              resume=resume, thorough=thorough))
 
 
 @app.command()

@@ -48,6 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 0
     workers: int = 0                   # 0 = all cores
     resume: bool = False
+    thorough: bool = False
 
 
 def run(sources: list[Path], out: Path, options: Options) -> None:
@@ -105,6 +106,7 @@ def _setup(paths: list[Path], out: Path, options: Options, ready: Evaluator) -> 
         asked=tuple(sorted(set(options.only))),
         paths=tuple(sorted({str(path) for path in paths})),
         limit=options.limit,
+        thorough=options.thorough,
         problems=found.problems,
     )
     running.begin(folder)
@@ -131,6 +133,7 @@ def _resumed(folder: Path, found: Listing, options: Options, ready: Evaluator, *
         "--backend": options.backend == setup.backend,
         "--only": tuple(sorted(set(options.only))) == setup.asked,
         "--limit": options.limit == setup.limit,
+        "--thorough": options.thorough == setup.thorough,
     }
     if changed := [name for name, is_same in same.items() if not is_same]:
         raise InputError(f"cannot resume: {' and '.join(changed)} changed since the run began; start without --resume")

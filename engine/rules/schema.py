@@ -201,7 +201,8 @@ def vignettes_schema() -> Schema:
             "facts": {"type": "array", "items": {"type": "object"}},
             "must": by_issue, "must_not": {"type": ["array", "null"], "items": TEXT},
             "display": {"type": "object", "additionalProperties": one_of(DISPLAYS)},
-            "derived": {"type": "object", "additionalProperties": TEXT}, "why": TEXT,
+            "says": {"type": "object", "additionalProperties": TEXT},
+            "derived": {"type": "object", "additionalProperties": {"type": ["string", "boolean", "null"]}}, "why": TEXT,
         },
         "required": ["id", "title", "now"],
     }  # fmt: skip

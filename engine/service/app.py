@@ -30,7 +30,7 @@ from engine.service.fetch import http_client
 from engine.service.hooks import HOOKS, Hook
 from engine.service.live import Content
 from engine.service.metrics import Metrics
-from engine.service.openapi import CALL_BODY, FEEDBACK_BODY, errors
+from engine.service.openapi import CALL_BODY, CARDS, DISCOVERY, FEEDBACK_BODY, errors
 from engine.service.operations import operations
 from engine.service.outcome import RefusalError
 from engine.service.pages import pages
@@ -121,17 +121,17 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
         service.admit(client or _address(request))
         return client
 
-    router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"])
+    router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], default_response_class=Response)
     who = Depends(admitted)
 
-    @router.get("", summary="The services that are offered", responses=errors(401, 429))
+    @router.get("", summary="The services that are offered", responses=DISCOVERY | errors(401, 429))
     async def services(_: str = who) -> Response:
         return _json(service.live.content.discovery)
 
     @router.post(
         "/{name}",
         summary="Cards for one call",
-        responses=errors(400, 401, 404, 408, 412, 413, 415, 429, 500),
+        responses=CARDS | errors(400, 401, 404, 408, 412, 413, 415, 429, 500),
         openapi_extra=CALL_BODY,
     )
     async def call(name: str, request: Request, client: str = who) -> Response:

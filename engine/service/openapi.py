@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+Responses = dict[int | str, dict[str, Any]]
+"""Status -> what OpenAPI says of it."""
+
 _TEXT = {"type": "string", "minLength": 1}
 _CALL = {
     "type": "object",
@@ -79,15 +82,47 @@ _ERRORS = {
 }
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> Responses:
     """Responses with an OperationOutcome."""
     content = {"application/fhir+json": {"schema": {"type": "object", "description": "OperationOutcome"}}}
     return {status: {"description": _ERRORS[status], "content": content} for status in statuses}
+
+
+def answer(kind: str, description: str = "the answer", schema: dict[str, Any] | None = None) -> Responses:
+    """The response 200 of one media type."""
+    return {200: {"description": description, "content": {kind: {"schema": schema or {"type": "string"}}}}}
 
 
 def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+_CARD = {
+    "type": "object",
+    "required": ["summary", "indicator", "source", "uuid"],
+    "properties": {
+        "uuid": {"type": "string", "format": "uuid"},
+        "summary": {"type": "string", "minLength": 1, "maxLength": 139},
+        "detail": _TEXT,
+        "indicator": {"enum": ["info", "warning", "critical"]},
+        "source": {"type": "object", "required": ["label"]},
+        "suggestions": {"type": "array", "items": {"type": "object", "required": ["label"]}},
+        "selectionBehavior": {"enum": ["at-most-one", "any"]},
+        "overrideReasons": {"type": "array", "items": {"type": "object", "required": ["code", "system", "display"]}},
+        "links": {"type": "array", "items": {"type": "object", "required": ["label", "url", "type"]}},
+    },
+}
+CARDS = answer(
+    "application/json",
+    "cards, high severity first; `extension` says which evaluation it is and what was missing",
+    {"type": "object", "required": ["cards"], "properties": {"cards": {"type": "array", "items": _CARD}}},
+)
+DISCOVERY = answer(
+    "application/json",
+    "the services",
+    {"type": "object", "required": ["services"], "properties": {"services": {"type": "array"}}},
+)
+FHIR = answer("application/fhir+json", "a FHIR R4 Bundle", {"type": "object"})
+PAGE = answer("text/html", "a page without a script")
 CALL_BODY = _body(_CALL)
 FEEDBACK_BODY = _body(_FEEDBACK)

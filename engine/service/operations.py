@@ -8,19 +8,20 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from engine import __version__
-from engine.service.openapi import errors
+from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 from engine.store import StoreError
 
+_STATE = answer("application/json", "how it is", {"type": "object", "required": ["status"]})
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def operations(service: Service) -> APIRouter:
     """The routes; a proxy keeps `/metrics` and `/readyz` inside the house."""
-    router = APIRouter(tags=["Operations"])
+    router = APIRouter(tags=["Operations"], default_response_class=Response)
 
-    @router.get("/healthz", summary="Whether the service is up, and with which content")
+    @router.get("/healthz", summary="Whether the service is up, and with which content", responses=_STATE)
     async def health() -> Response:
         evaluator = service.live.content.evaluator
         ruleset = evaluator.ruleset
@@ -28,7 +29,7 @@ def operations(service: Service) -> APIRouter:
         state = {"status": "ok", "engine": __version__, **content, "backend": evaluator.backend.name}
         return Response(msgspec.json.encode(state), media_type="application/json")
 
-    @router.get("/readyz", summary="Whether it can answer and remember", responses=errors(503))
+    @router.get("/readyz", summary="Whether it can answer and remember", responses=_STATE | errors(503))
     async def ready() -> Response:
         try:
             await to_thread.run_sync(service.store.check)
@@ -39,7 +40,7 @@ def operations(service: Service) -> APIRouter:
             raise RefusalError(503, "the audit trail cannot be written; the log says why")
         return Response(msgspec.json.encode({"status": "ready"}), media_type="application/json")
 
-    @router.get("/metrics", summary="Figures for Prometheus")
+    @router.get("/metrics", summary="Figures for Prometheus", responses=answer("text/plain"))
     async def figures() -> Response:
         return Response(service.metrics.exposed(), media_type=METRICS_TYPE)
 

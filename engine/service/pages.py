@@ -25,7 +25,7 @@ from engine.outputs.wording import DISCLAIMER, evidence_line, missing_line, titl
 from engine.rules.catalogue import card
 from engine.service.answer import Page, mitigated
 from engine.service.audit import audit_event
-from engine.service.openapi import errors
+from engine.service.openapi import FHIR, PAGE, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 
@@ -54,7 +54,7 @@ _GONE = "there is no such page, or no longer: an evaluation can be looked at for
 
 def pages(service: Service) -> APIRouter:
     """The routes of the pages; they need no token, because a browser opens them."""
-    router = APIRouter(tags=["Pages"])
+    router = APIRouter(tags=["Pages"], default_response_class=Response)
     environment = _environment()
 
     def admitted(request: Request) -> str:
@@ -62,7 +62,7 @@ def pages(service: Service) -> APIRouter:
         service.admit(f"page {address}")
         return address
 
-    @router.get("/rules/{rule}", summary="One rule: purpose, logic, sources", responses=errors(404, 429))
+    @router.get("/rules/{rule}", summary="One rule: purpose, logic, sources", responses=PAGE | errors(404, 429))
     async def rule_page(rule: str, request: Request) -> Response:
         admitted(request)
         with service.live.used() as content:
@@ -73,7 +73,7 @@ def pages(service: Service) -> APIRouter:
         return _html(environment.get_template("rule.html").render(card=shown))
 
     @router.get(
-        "/evaluations/{name}", summary="Why an evaluation answered what it did", responses=errors(404, 429, 500)
+        "/evaluations/{name}", summary="Why an evaluation answered what it did", responses=PAGE | errors(404, 429, 500)
     )
     async def evaluation_page(name: str, request: Request) -> Response:
         address = admitted(request)
@@ -82,7 +82,7 @@ def pages(service: Service) -> APIRouter:
     @router.get(
         "/evaluations/{name}/issues",
         summary="The findings of an evaluation as DetectedIssues, with what was done about them",
-        responses=errors(404, 429, 500),
+        responses=FHIR | errors(404, 429, 500),
     )
     async def issues(name: str, request: Request) -> Response:
         address = admitted(request)

@@ -88,7 +88,9 @@ def ready() -> Evaluator:
     return _ready[0]
 
 
-def setup_for(paths: Iterable[Path], *, size: int = 0, into: int = 0, limit: int = 0) -> Setup:
+def setup_for(
+    paths: Iterable[Path], *, size: int = 0, into: int = 0, limit: int = 0, thorough: bool = False
+) -> Setup:
     """A setup as the command line makes it, with parts of `size` bytes and `into` partitions."""
     found = listing(paths)
     return Setup(
@@ -98,6 +100,7 @@ def setup_for(paths: Iterable[Path], *, size: int = 0, into: int = 0, limit: int
         as_of=DAY,
         at_bundle_time=False,
         limit=limit,
+        thorough=thorough,
         problems=found.problems,
         cache=str(cache_dir()),
     )

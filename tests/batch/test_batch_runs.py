@@ -175,7 +175,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_result(
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     source = tmp_path / "many.ndjson"
-    source.write_bytes(ndjson(population(150)))
+    source.write_bytes(ndjson(population(40)))
     out = tmp_path / "out"
     process = subprocess.Popen(command(source, "--out", out, "--workers", 2), stderr=subprocess.PIPE)
     wait_for(out / ".endplate-run/setup.msgpack")
@@ -188,7 +188,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert b"Traceback" not in said
     assert not any((out / name).exists() for name in OUTPUTS)
     assert endplate(source, "--out", out, "--resume").returncode == 0
-    assert json.loads((out / "summary.json").read_bytes())["patients"]["evaluated"] == 150 * 22
+    assert json.loads((out / "summary.json").read_bytes())["patients"]["evaluated"] == 40 * 22
 
 
 def wait_for(path: Path) -> None:

@@ -312,7 +312,7 @@ def test_a_large_file_is_cut_at_ends_of_lines_and_keeps_its_line_numbers(tmp_pat
 
 
 def test_a_line_longer_than_the_reader_takes_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.batch.work.LARGEST", 50_000)
+    monkeypatch.setattr("engine.batch.pieces.LARGEST", 50_000)
     held = [patient("p1"), patient("p2", note="x" * 300_000), patient("p3")]
     file = tmp_path / "Patient.ndjson"
     file.write_bytes(ndjson(held))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from chart import Chart, Diagnosis, Issues
 from mimics import mimic_issues
-from reading import Answer, Chart, Diagnosis, Issues
+from reading import Answer
 from signs import REGIONS, Signs, read_signs
 
 STRONG_ESCORIAL = {"definite", "probable", "probable-laboratory-supported"}
@@ -47,13 +48,14 @@ def read_als(chart: Chart, signs: Signs) -> Als:
     exclusion, assumed = _exclusion(chart, signs, stated, any(issue.startswith("mimic-") for issue in mimics))
     escorial = _escorial(signs, progressive, exclusion, assumed)
     awaji = _awaji(signs, progressive, exclusion)
+    strong = escorial in STRONG_ESCORIAL or awaji in STRONG_AWAJI
     met: Answer = False
     if clinical_only:
         met = exclusion
     elif signs.motor and progressive is None and exclusion is not False:
         met = None
     return Als(
-        level=_level(entry, in_play, met is True, met is True and not assumed, escorial, awaji),
+        level=_level(entry, in_play=in_play, met=met is True, explicit=met is True and not assumed, strong=strong),
         recorded=entry.held,
         refuted=entry.refuted,
         refuted_on=entry.recorded or date.min,
@@ -65,12 +67,12 @@ def read_als(chart: Chart, signs: Signs) -> Als:
     )
 
 
-def _level(entry: Diagnosis, in_play: bool, met: bool, explicit: bool, escorial: str, awaji: str) -> int | None:
+def _level(entry: Diagnosis, *, in_play: bool, met: bool, explicit: bool, strong: bool) -> int | None:
     if not in_play:
         return None
     if entry.refuted:
         return 0
-    if explicit and (escorial in STRONG_ESCORIAL or awaji in STRONG_AWAJI):
+    if explicit and strong:
         return 3
     return 2 if met else int(entry.confirmed)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from als import Als
-from mg import Mg
-from reading import HIGH, Answer, Chart, Issues, Order, Result, exact
+from chart import Chart, Issues, Order
+from mg import Mg, Picture
+from reading import HIGH, Answer, Result, exact
 from ruamel.yaml import YAML
-from signs import Signs
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,12 +27,13 @@ ALS_HAZARDS = {
 LOWER = {"high": "moderate", "moderate": "low", "low": "low"}
 
 
-def medication_issues(chart: Chart, signs: Signs, als: Als, mg: Mg, niv_threshold: bool, issues: Issues) -> None:
+def medication_issues(picture: Picture, niv_threshold: bool, issues: Issues) -> None:
+    chart, mg = picture.chart, picture.mg
     for order in chart.orders:
         if mg.risk != "none" and (order.ordered or order.supplied):
-            _by_class(chart, signs, als, mg, order, issues)
+            _by_class(picture, order, issues)
         if order.ordered:
-            _by_order(chart, signs, als, mg, niv_threshold, order, issues)
+            _by_order(picture, niv_threshold, order, issues)
     _pairs(chart, issues)
     _riluzole(chart, issues)
     _vaccines(chart, mg, issues)
@@ -51,7 +51,8 @@ def long_standing(chart: Chart, mg: Mg, order: Order) -> bool:
     return not (risk and (chart.now - risk).days <= 90 and risk > order.start)
 
 
-def _by_class(chart: Chart, signs: Signs, als: Als, mg: Mg, order: Order, issues: Issues) -> None:
+def _by_class(picture: Picture, order: Order, issues: Issues) -> None:
+    chart, signs, als, mg = picture.chart, picture.signs, picture.als, picture.mg
     drug = order.drug
 
     def card(issue: str, severity: str) -> None:
@@ -95,9 +96,8 @@ def _by_class(chart: Chart, signs: Signs, als: Als, mg: Mg, order: Order, issues
 
 # ---- single orders
 
-def _by_order(
-    chart: Chart, signs: Signs, als: Als, mg: Mg, niv_threshold: bool, order: Order, issues: Issues,
-) -> None:
+def _by_order(picture: Picture, niv_threshold: bool, order: Order, issues: Issues) -> None:
+    chart, signs, als, mg = picture.chart, picture.signs, picture.als, picture.mg
     drug, initial = order.drug, is_initial(chart, order)
     if drug in CLASSES["sedative"] and order.new and not chart.hospice and order.get("reason") != "palliative-dyspnoea":
         if mg.risk == "established" or (als.in_play and niv_threshold):
@@ -122,9 +122,9 @@ def _by_order(
         dose = order.get("dose_mg_day") or order.get("daily_mg")
         if dose and chart.below("body-weight", exact(dose) / exact("0.5"), 365) is True:
             issues.raise_("mg-steroid-start-high", "moderate")
-    if drug == "ivig" and order.get("course") == "induction" and order.get("total_g"):
-        if chart.below("body-weight", exact(order.get("total_g")) / exact("2.2"), 365) is True:
-            issues.raise_("ivig-dose-check", "moderate")
+    total = order.get("total_g") if drug == "ivig" and order.get("course") == "induction" else None
+    if total and chart.below("body-weight", exact(total) / exact("2.2"), 365) is True:
+        issues.raise_("ivig-dose-check", "moderate")
     if drug == "edaravone" and chart.yes("sulfite-allergy") is True:
         issues.raise_("edaravone-sulfite-allergy", "high", "interruptive")
     if drug == "tofersen" and chart.yes("sod1-pathogenic") is not True:
@@ -149,7 +149,8 @@ def _pairs(chart: Chart, issues: Issues) -> None:
     def present(drugs: set[str], *, systemic: bool = False) -> bool:
         return any(o.drug in drugs and o.in_play and not (systemic and o.topical) for o in chart.orders)
 
-    if present({"dextromethorphan-quinidine"}) and (present(CLASSES["dmq-contraindicated"]) or chart.confirmed("long-qt")):
+    partner = present(CLASSES["dmq-contraindicated"]) or chart.confirmed("long-qt")
+    if partner and present({"dextromethorphan-quinidine"}):
         issues.raise_("dmq-with-quinine", "high", "interruptive")
     if present({"tizanidine"}) and present({"fluvoxamine", "ciprofloxacin"}, systemic=True):
         issues.raise_("tizanidine-cyp1a2-inhibitor", "high", "interruptive")
@@ -158,7 +159,9 @@ def _pairs(chart: Chart, issues: Issues) -> None:
     if present({"azathioprine"}) and present(CLASSES["xanthine-oxidase-inhibitor"]):
         issues.raise_("azathioprine-xanthine-oxidase-inhibitor", "high", "interruptive")
     ordered = [o for o in chart.orders if o.ordered]
-    drying = [o for o in ordered if o.drug in CLASSES["anticholinergic"] and o.get("reason") != "muscarinic-side-effect"]
+    drying = [
+        o for o in ordered if o.drug in CLASSES["anticholinergic"] and o.get("reason") != "muscarinic-side-effect"
+    ]
     if drying and any(o.drug == "pyridostigmine" for o in ordered):
         issues.raise_("anticholinergic-with-pyridostigmine", "low")
 

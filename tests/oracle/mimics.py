@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from reading import YEAR, Answer, Chart, Issues, Result, day_of
+from chart import Chart, Issues
+from reading import YEAR, Answer, Result, day_of
 from signs import Signs
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from als import Als
-from mg import Mg
+from chart import Chart, Issues
+from mg import Picture
 from mimics import symptom_years
-from reading import Chart, Issues
 from signs import Signs
 
 BRAIN = ("periventricular", "cortical-juxtacortical", "infratentorial")
 
 
-def overlap_issues(chart: Chart, signs: Signs, als: Als, mg: Mg, issues: Issues) -> None:
+def overlap_issues(picture: Picture, issues: Issues) -> None:
+    chart, als, mg = picture.chart, picture.als, picture.mg
     states = {chart.diagnosis(concept).state for concept in ("ms", "ppms", "rrms")}
     condition = next((state for state in ("confirmed", "suspected", "refuted") if state in states), "")
     counts = lesions(chart)
@@ -21,7 +21,7 @@ def overlap_issues(chart: Chart, signs: Signs, als: Als, mg: Mg, issues: Issues)
         issues.raise_("ms-mg-cooccurrence", "low")
     if als.level is None:
         if condition != "refuted" and (condition == "confirmed" or met):
-            _lower_signs(als.judged(chart, signs), issues)
+            _lower_signs(als.judged(chart, picture.signs), issues)
         return
     if condition != "refuted":
         computed = als.level >= 2

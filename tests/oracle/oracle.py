@@ -7,14 +7,17 @@ facts and rules of the engine; test_engine_agrees_with_a_second_reading.py compa
 from __future__ import annotations
 
 import drugs
-import mg as myasthenia
+import mg
 import mimics
 import ms
 import resp
 import workup
 from als import read_als
-from reading import Chart, Compact, Issues
+from chart import Chart, Issues
+from reading import Compact
 from signs import read_signs
+
+ONLY_ADULTS = {"als-niv-threshold", "als-co2-retention-clue"}
 
 
 def findings(case: Compact) -> dict[str, tuple[str, str]]:
@@ -24,23 +27,19 @@ def findings(case: Compact) -> dict[str, tuple[str, str]]:
         return {}
     signs = read_signs(chart)
     als = read_als(chart, signs)
-    mg = myasthenia.read_mg(chart, signs, als)
-    threshold = bool(resp.niv_threshold(chart, als))
-    drugs.medication_issues(chart, signs, als, mg, threshold, issues)
-    resp.crisis_issues(chart, als, mg, issues)
+    picture = mg.read_picture(chart, signs, als)
+    drugs.medication_issues(picture, bool(resp.niv_threshold(chart, als)), issues)
+    resp.crisis_issues(picture, issues)
     if chart.restricted:
         return {issue: found for issue, found in issues.items() if issue not in ONLY_ADULTS}
     issues.update(als.mimics)
-    myasthenia.overlap_issues(chart, signs, als, mg, issues)
-    myasthenia.antibody_issues(chart, als, mg, issues)
-    myasthenia.mimic_issues(chart, signs, als, mg, issues)
-    ms.overlap_issues(chart, signs, als, mg, issues)
     mimics.other_issues(chart, signs, als.level, als.mimics, issues)
+    mg.overlap_issues(picture, issues)
+    mg.antibody_issues(picture, issues)
+    mg.mimic_issues(picture, issues)
+    ms.overlap_issues(picture, issues)
     resp.nutrition_issues(chart, als, issues)
-    resp.monitoring_issues(chart, als, mg, issues)
-    workup.workup_issues(chart, signs, als, mg, issues)
-    workup.quality_issues(chart, signs, mg, issues)
+    resp.monitoring_issues(picture, issues)
+    workup.workup_issues(picture, issues)
+    workup.quality_issues(picture, issues)
     return dict(issues)
-
-
-ONLY_ADULTS = {"als-niv-threshold", "als-co2-retention-clue"}

@@ -8,8 +8,9 @@ from datetime import date
 from fractions import Fraction
 
 from als import Als
-from mg import Mg
-from reading import Answer, Chart, Issues, Number, Result, exact
+from chart import Chart, Issues
+from mg import Picture
+from reading import Answer, Number, Result, exact
 
 MGFA = ("V", "IVb", "IVa", "IV", "IIIb", "IIIa", "III", "IIb", "IIa", "II", "I")
 SEVERE = {"IIb", "III", "IIIa", "IIIb", "IV", "IVa", "IVb", "V"}
@@ -115,8 +116,9 @@ def niv_threshold(chart: Chart, als: Als) -> str:
     return "moderate" if chart.below("mip", 60, 120) or early else ""
 
 
-def crisis_issues(chart: Chart, als: Als, mg: Mg, issues: Issues) -> None:
+def crisis_issues(picture: Picture, issues: Issues) -> None:
     """The crisis cards, then what they silence."""
+    chart, als, mg = picture.chart, picture.als, picture.mg
     at_risk, tube = mg.risk != "none", intubated(chart)
     lows = {
         "vc-mlkg": fresh(chart, "vc-mlkg", _below(20)),
@@ -236,7 +238,8 @@ def nutrition_issues(chart: Chart, als: Als, issues: Issues) -> None:
         issues.raise_("als-gastrostomy-window", "moderate")
 
 
-def monitoring_issues(chart: Chart, als: Als, mg: Mg, issues: Issues) -> None:
+def monitoring_issues(picture: Picture, issues: Issues) -> None:
+    chart, als, mg = picture.chart, picture.als, picture.mg
     if not chart.full or chart.hospice:
         return
     days = [

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
 
-from reading import Answer, Chart, Result
+from chart import Chart
+from reading import Answer, Result
 
 REGIONS = ("bulbar", "cervical", "thoracic", "lumbosacral")
 LIMBS = ("cervical", "lumbosacral")

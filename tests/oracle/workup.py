@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from als import Als
-from mg import Mg, antibody_flagged_low
-from reading import INDETERMINATE, NEGATIVE, POSITIVE, QUANTITIES, YES_NO, Chart, Issues, Result
-from signs import Signs
+from achr import antibody_flagged_low
+from chart import Issues
+from mg import Picture
+from reading import INDETERMINATE, NEGATIVE, POSITIVE, QUANTITIES, YES_NO, Result
 
 TIMED = {"achr-binding", "rns", "sfemg", "fvc-pct", "fvc-l", "vc-mlkg", "mip", "mep", "snip", "paco2"}
 
 
-def workup_issues(chart: Chart, signs: Signs, als: Als, mg: Mg, issues: Issues) -> None:
-    if not chart.full or chart.hospice:
-        return
-    _als(chart, signs, als, issues)
-    _mg(chart, als, mg, issues)
+def workup_issues(picture: Picture, issues: Issues) -> None:
+    if picture.chart.full and not picture.chart.hospice:
+        _als(picture, issues)
+        _mg(picture, issues)
 
 
-def _als(chart: Chart, signs: Signs, als: Als, issues: Issues) -> None:
+def _als(picture: Picture, issues: Issues) -> None:
+    chart, signs, als = picture.chart, picture.signs, picture.als
     done = chart.recorded
     declined = chart.yes("genetic-testing-declined") is True
-    if chart.confirmed("als") and not declined:
-        if not done("sod1-pathogenic", "c9orf72", "fus", "tardbp", "als-gene-panel"):
-            issues.raise_("als-genetic-testing-not-offered", "low", "batch-only")
+    tested = done("sod1-pathogenic", "c9orf72", "fus", "tardbp", "als-gene-panel")
+    if chart.confirmed("als") and not declined and not tested:
+        issues.raise_("als-genetic-testing-not-offered", "low", "batch-only")
     if not als.in_play:
         return
     bulbar = "bulbar" in signs.umn | signs.any
@@ -41,11 +41,12 @@ def _als(chart: Chart, signs: Signs, als: Als, issues: Issues) -> None:
             issues.raise_("workup-lmn-only-ar-cag", "low", "batch-only")
 
 
-def _mg(chart: Chart, als: Als, mg: Mg, issues: Issues) -> None:
+def _mg(picture: Picture, issues: Issues) -> None:
+    chart, als, mg = picture.chart, picture.als, picture.mg
     achr, nmj = mg.achr, mg.nmj
-    if mg.confirmed and achr.positive and not chart.recorded("chest-imaging"):
-        if chart.yes("thymectomy") is not True:
-            issues.raise_("mg-workup-thymus-missing", "moderate")
+    thymus_seen = chart.recorded("chest-imaging") or chart.yes("thymectomy") is True
+    if mg.confirmed and achr.positive and not thymus_seen:
+        issues.raise_("mg-workup-thymus-missing", "moderate")
     in_question = mg.held or nmj.phenotype is True or (als.in_play and achr.positive)
     if mg.refuted or not in_question:
         return
@@ -60,7 +61,8 @@ def _mg(chart: Chart, als: Als, mg: Mg, issues: Issues) -> None:
         issues.raise_("mg-workup-achr-repeat", "moderate", "batch-only")
 
 
-def quality_issues(chart: Chart, signs: Signs, mg: Mg, issues: Issues) -> None:
+def quality_issues(picture: Picture, issues: Issues) -> None:
+    chart, signs, mg = picture.chart, picture.signs, picture.mg
     for concept in QUANTITIES:
         for result in chart.results(concept):
             if result.defect and not _flag_decides(result) and not _own_range(result):

@@ -22,6 +22,8 @@ from engine.model.finding import Evaluation
 from engine.outputs.cards import cards_response
 from engine.rules.files import bundled
 from engine.service.answer import EXTENSION
+from engine.service.app import create_app
+from engine.settings import Settings
 from engine.views import seen
 from engine.vignettes import cases_in
 
@@ -41,6 +43,7 @@ def checked(client: TestClient, service: str, body: Json) -> Json:
     assert response.status_code == 200, response.text
     content: Json = response.json()
     response_schema().validate(content)
+    assert "systemActions" not in content  # nothing is done by itself
     assert empty_places(content) == []
     return content
 
@@ -148,6 +151,32 @@ def test_an_order_that_is_signed_without_status_and_id_is_a_draft(client: TestCl
     assert content["cards"]
     assert content["cards"][0]["indicator"] == "critical"
     assert "MedicationRequest/new-1" in content["cards"][0]["detail"]
+
+
+def test_each_finding_is_offered_as_a_detected_issue_that_refers_to_what_the_ehr_knows(client: TestClient) -> None:
+    named = checked(client, "endplate-order-sign", signing(order("a")))
+    unnamed = checked(client, "endplate-order-sign", signing(order(None)))
+
+    for content, names in ((named, {"MedicationRequest/a", "Condition/mg"}), (unnamed, {"Condition/mg"})):
+        [issue, *_] = [
+            action["resource"]
+            for action in offers(content)
+            if action.get("resource", {}).get("resourceType") == "DetectedIssue"
+        ]
+        assert "id" not in issue
+        assert issue["identifier"][0]["value"]
+        assert names <= {one["reference"] for one in issue["implicated"]}
+        assert "new-1" not in json.dumps(issue["implicated"]) + json.dumps(issue["evidence"])
+        assert issue["code"]["coding"][0]["code"] == content["cards"][0]["source"]["topic"]["code"]
+
+
+def test_detected_issues_can_be_left_out(evaluator: Evaluator) -> None:
+    app = create_app(evaluator, Settings(suggest_issues=False), dev=True)
+
+    content = checked(TestClient(app), "endplate-order-sign", signing(order("a")))
+
+    assert content["cards"]
+    assert "DetectedIssue" not in json.dumps(list(offers(content)))
 
 
 def test_only_the_selected_order_is_spoken_of(client: TestClient) -> None:

@@ -230,7 +230,10 @@ def test_the_process_does_not_start_open_to_the_world(tmp_path: Path) -> None:
 
 def test_rules_are_read_again_on_sighup_while_every_request_is_answered(tmp_path: Path) -> None:
     port = free_port()
-    process = starting(f"serve(port={port}, dev=True)", environment(tmp_path))
+    command = [sys.executable, "-c", f"from engine.service.serve import serve; serve(port={port}, dev=True)"]
+    log = tmp_path / "log"  # a pipe would be full of it soon
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, env=environment(tmp_path), stderr=stream, text=True)
     answers: list[int] = []
     over = threading.Event()
 
@@ -255,11 +258,13 @@ def test_rules_are_read_again_on_sighup_while_every_request_is_answered(tmp_path
             thread.join(30)
     finally:
         over.set()
-        _, said = stopped(process)
+        stopped(process)
 
     assert len(answers) > 20
     assert set(answers) == {200}
-    assert "Traceback" not in said
+    said = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert [line["event"] for line in said].count("reloaded") == 2
+    assert "Traceback" not in log.read_text()
 
 
 def test_two_processes_share_memory_audit_and_used_tokens(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def _named(vignette: Node, key: str, issues: set[str]) -> set[str]:
 
 
 def _derived(vignette: Node, compiled: Compiled) -> None:
+    """Values of facts: one of its own, true for present, false for not present, null for none or unknown."""
     value = vignette.value.get("derived") or {}
     if not isinstance(value, dict):
         vignette.fault("`derived` is a mapping of facts and values", below=("derived",))
@@ -101,6 +102,8 @@ def _derived(vignette: Node, compiled: Compiled) -> None:
         word = compiled.vocabulary.get(name)
         if word is None:
             vignette.at("derived").fault_at_key(name, f"{quoted(name)} is no fact", nearest(name, compiled.vocabulary))
+        elif isinstance(expected, bool | None):
+            continue
         elif not isinstance(expected, str) or word.expand(expected) is None:
             hint = nearest(str(expected), word.values)
             vignette.fault(f"{quoted(expected)} is no value of {quoted(name)}", hint, ("derived", name))
