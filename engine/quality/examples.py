@@ -50,6 +50,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     facts: Mapping[str, Fact]          # as computed, unknown ones with a reason included
     evaluation: Evaluation
     states: tuple[State, ...]
+    said: Mapping[tuple[str, str], str]    # (issue, words of its case) -> the summary, filled in
     wrong: tuple[str, ...] = ()
 
     @property
@@ -93,8 +94,17 @@ def _example(evaluator: Evaluator, index: int, case: Case, place: Place, record:
         )
     return Example(
         index=index, case=case, place=place, record=record, facts=facts, evaluation=evaluation,
-        states=tuple(states), wrong=tuple(differences(case, evaluation)),
+        states=tuple(states), said=_said(evaluator.ruleset.program, evaluation),
+        wrong=tuple(differences(case, evaluation)),
     )  # fmt: skip
+
+
+def _said(program: Program, evaluation: Evaluation) -> dict[tuple[str, str], str]:
+    words = {
+        rule.name: [case.summary for case in rule.cases]
+        for rule in (*program.patient, *program.order) if isinstance(rule, Issue)
+    }
+    return {(f.issue, words[f.issue][f.case]): f.summary for f in evaluation.findings}
 
 
 class Judge:
@@ -116,7 +126,7 @@ class Judge:
         return tuple(differences(example.case, self.evaluation(example)))
 
     def evaluation(self, example: Example) -> Evaluation:
-        """The findings, bare of reasons, their summaries not filled in, and the conclusions."""
+        """The findings, bare of reasons, and the conclusions. A summary is filled in if the example had it already."""
         findings: list[Finding] = []
         patient: Mapping[str, str] = {}
         for state in example.states:
@@ -124,16 +134,17 @@ class Judge:
             concluded = self._plain.infer(known, state.part).conclusions
             session = self._plain.session(known, concluded)
             for shown in sorted(standing(self._issues[state.part], self._program, session, draft=state.draft)):
-                findings.append(self._bare(shown, session.case(shown[0])))
+                findings.append(self._bare(shown, session.case(shown[0]), example))
             patient = patient or concluded.values
         reasoned = bool(example.evaluation.conclusions)    # nothing is concluded of a patient whom no rule is about
         return msgspec.structs.replace(
             example.evaluation, findings=tuple(findings), conclusions=patient if reasoned else {}
         )
 
-    def _bare(self, shown: tuple[str, str, str], case: int | None) -> Finding:
+    def _bare(self, shown: tuple[str, str, str], case: int | None, example: Example) -> Finding:
         issue, severity, display = shown
         words = self._summaries[issue][case] if case is not None else ""
+        words = example.said.get((issue, words), words)
         return Finding(
             issue=issue, severity=severity, display=display, group="", rule="", version="", hash="", summary=words,
             case=case or 0,
