@@ -66,7 +66,8 @@ def run(sources: list[Path], out: Path, options: Options) -> None:
         raise typer.Exit(STOPPED) from error
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what is done is kept, and `--resume` goes on from there\n")
-        raise typer.Exit(INTERRUPTED) from None
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)          # what is done is on the disk; workers end with their parent
     running.end(folder)
     if not counts.patients:
         _say_nothing_found(out, setup, counts)

@@ -246,7 +246,7 @@ def monitoring_issues(picture: Picture, issues: Issues) -> None:
         r.day
         for concept in ("mip", "snip", "vc-mlkg", "fvc-pct", "fvc-l")
         for r in chart.results(concept)
-        if r.day and r.value != 0
+        if r.day and r._measured()[0] is not None     # a lung function that cannot be read follows nothing up
     ]
     ago = chart.ago(max(days)) if days else None
 

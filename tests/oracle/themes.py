@@ -8,6 +8,7 @@ from typing import Any
 
 from maker import (
     CLASSED,
+    DAYS,
     DISEASES,
     FACE,
     IMMUNO,
@@ -107,6 +108,22 @@ def criteria_theme(make: Maker) -> list[Fact]:
     if make.chance(0.25):
         facts.append(seen("ncs-conduction-block", v=make.pick(("none", "definite"))))
     return [fact for fact in facts if make.chance(0.93)]
+
+
+def overlap_theme(make: Maker) -> list[Fact]:
+    """ALS and MG together: phenotype, antibody, junction, drug response, each there by chance."""
+    early, late = (make.now - timedelta(days=make.pick(DAYS)) for _ in range(2))
+    facts = criteria_theme(make)
+    facts += [
+        {"r": "Condition", "c": "mg", "ver": "confirmed", "onset": early.isoformat(), "rec": late.isoformat()},
+        {"r": "Observation", "c": "achr-binding", "v": "positive", "d": early.isoformat()},
+        {"r": "Observation", "c": "achr-binding", "v": "positive", "d": late.isoformat()},
+        {"r": "Observation", "c": "fatigability", "v": "present", "d": early.isoformat()},
+        {"r": "Observation", "c": "ocular-weakness", "v": "present", "fluctuating": True, "d": late.isoformat()},
+        {"r": "Observation", "c": "ache-response", "v": "positive", "d": late.isoformat()},
+        make.measured("rns") | {"v": 22, "u": "%"},
+    ]
+    return [fact for fact in facts if make.chance(0.75)]
 
 
 def seronegative_theme(make: Maker) -> list[Fact]:
@@ -462,5 +479,5 @@ THEMES: Sequence[tuple[Callable[[Maker], list[Fact]], float]] = (
     (als_theme, 0.5), (mg_theme, 0.45), (antibody_theme, 0.45), (breathing_theme, 0.3), (drug_theme, 0.3),
     (dose_theme, 0.12), (riluzole_theme, 0.18), (pair_theme, 0.12), (checkpoint_theme, 0.12), (mimic_theme, 0.3),
     (ms_theme, 0.12), (workup_theme, 0.2), (noise_theme, 0.3), (signs_theme, 0.1),
-    (criteria_theme, 0.15), (seronegative_theme, 0.05), (repeated_theme, 0.08), (crowded_theme, 0.15),
+    (criteria_theme, 0.15), (seronegative_theme, 0.05), (repeated_theme, 0.08), (overlap_theme, 0.05), (crowded_theme, 0.15),
 )  # fmt: skip

@@ -1,5 +1,7 @@
-"""The slow check as a whole: on the made-up ruleset in full, on the bundled one its proofs and a sample of mutants; with
-ENDPLATE_SOAK=1 (`make soak`) every mutant."""
+"""The slow check as a whole: on the made-up ruleset in full, on the bundled one its proofs and a sample of mutants.
+
+With ENDPLATE_SOAK=1 (`make soak`) every mutant.
+"""
 
 from __future__ import annotations
 
@@ -68,9 +70,8 @@ def test_a_case_that_is_never_the_answer_is_a_fault(folder) -> None:  # noqa: F8
     ruleset = load_ruleset(folder)            # the fast check takes derived facts as free of each other
     verdict = check_thoroughly(folder, ruleset, (), read_files(folder, ruleset), every=10**6)
 
-    assert "rules/lantern/odd-features.yaml:1:1: case 1 of `odd-features` is never the answer, whatever the facts" in str(
-        verdict.faults[0]
-    )
+    told = "rules/lantern/odd-features.yaml:1:1: case 1 of `odd-features` is never the answer, whatever the facts"
+    assert str(verdict.faults[0]).startswith(told)
 
 
 def test_what_is_idle_and_what_always_comes_together_is_noted() -> None:
