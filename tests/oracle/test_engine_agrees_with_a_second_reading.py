@@ -17,16 +17,14 @@ from drugs import CLASSES
 from oracle import findings
 from patients import changed, random_patient
 
-from engine.document import load_document
 from engine.evaluation import Evaluator
 from engine.inference.backends import make_backend
 from engine.rules.ruleset import load_ruleset
-from engine.vignettes import evaluate, strongest
+from engine.vignettes import cases_in, evaluate, strongest
 
-VIGNETTES = Path(__file__).parents[2] / "rulesets/neuromuscular/vignettes"
-SOAK = bool(os.environ.get("ENDPLATE_SOAK"))
-LOT = 200
-LOTS = range(100 if SOAK else 2)
+RULESET = Path(__file__).parents[2] / "rulesets/neuromuscular"
+LOT = 150
+LOTS = range(200) if os.environ.get("ENDPLATE_SOAK") else range(2)
 
 # an unusable routine value is a finding only in a patient who is relevant otherwise (docs/rule-language.md)
 OF_ROUTINE_VALUES = {"dq-unit-missing", "dq-unit-unconvertible", "dq-implausible-value"}
@@ -43,10 +41,7 @@ def evaluator() -> Evaluator:
 
 @cache
 def vignettes() -> list[Case]:
-    """The published and reconstructed cases; in the long form also those at borders and those held for the rules."""
-    long = () if SOAK else ("boundaries-", "held-")
-    files = [path for path in sorted(VIGNETTES.glob("*.yaml")) if not path.stem.startswith(long)]
-    return [case for path in files for case in load_document(path).data]
+    return [case for case, _ in cases_in(RULESET)]
 
 
 def both(case: Case) -> tuple[Found, Found]:
