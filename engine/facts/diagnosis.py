@@ -13,6 +13,14 @@ def dated(entry: Diagnosis) -> date | None:
     return entry.onset or entry.recorded
 
 
+def stands(entries: Iterable[Diagnosis]) -> bool:
+    """Whether the newest entries confirm a diagnosis: none of them refutes it (no recorded date is the oldest)."""
+    entries = tuple(entries)
+    last = max((entry.recorded or date.min for entry in entries), default=date.min)
+    said = {entry.certainty for entry in entries if (entry.recorded or date.min) == last}
+    return "confirmed" in said and "refuted" not in said
+
+
 def earliest(entries: Iterable[Diagnosis]) -> tuple[date, Diagnosis] | None:
     """The onset of a disease: the earliest onset, else recorded date, of its entries, refuted ones left out."""
     known = [(day, e.reference, e) for e in entries if e.certainty != "refuted" and (day := dated(e)) is not None]

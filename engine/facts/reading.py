@@ -119,15 +119,18 @@ def multiples(view: View, name: str) -> Readings:
     return readings
 
 
-def positives(view: View, name: str) -> Readings:
-    """The results that are positive as their concept is read: a titre, above the own range, or a plain yes."""
+def positives(view: View, name: str, *, disputed: bool = False) -> Readings:
+    """The results that are positive as their concept is read: a titre, above the own range, or a plain yes.
+
+    A plain yes beside a no of its day is none, unless `disputed` ones count.
+    """
     reading = concept_of(view, name).reading
     if reading == "titre":
         return [found for found in titres(view, name) if found.word == POSITIVE]
     if reading == "own-range":
         return [found for found in own_ranges(view, name) if found.word == HIGH]
     found = yes_no(view, name)
-    denied = {one.day for one in found if one.word == ABSENT and one.day}      # yes and no on one day is neither
+    denied = {one.day for one in found if one.word == ABSENT and one.day and not disputed}
     return [one for one in found if one.word == PRESENT and one.day not in denied]
 
 

@@ -98,9 +98,10 @@ class Lookup:
 
     def _site(self, codings: Codings) -> Place:
         code = self.terminology.code
+        muscle = code("muscle", codings)
         return Place(
-            region=code("region", codings),
-            muscle=code("muscle", codings),
+            region=code("region", codings) or self.terminology.region_of(muscle),     # a muscle lies in its region
+            muscle=muscle,
             nerve=code("nerve", codings),
             site=code("lesion-site", codings),
             side=code("laterality", codings),

@@ -197,8 +197,22 @@ def test_conditions_count_as_recorded_only_if_asked_for_and_in_any_state() -> No
 SIGN = EventFact(name="sign", concepts=("disease", "fog", "antibody", "enzyme"))
 
 
-def test_a_confirmed_condition_or_a_positive_result_is_an_event_that_nothing_later_takes_back() -> None:
-    assert one(SIGN, diagnosis("disease", "confirmed", 9), diagnosis("disease", "refuted", 0)).value == "present"
+def test_a_condition_is_an_event_only_while_its_newest_entries_confirm_it() -> None:
+    confirmed = diagnosis("disease", "confirmed", 9)
+    assert one(SIGN, confirmed).value == "present"
+    for later in ("refuted", "suspected"):
+        assert one(SIGN, confirmed, diagnosis("disease", later, 0)).value == "unknown"
+    assert one(SIGN, confirmed, diagnosis("disease", "refuted", 9)).value == "unknown"
+    assert one(SIGN, diagnosis("disease", "refuted", 9), diagnosis("disease", "confirmed", 0)).value == "present"
+
+
+def test_a_disputed_result_is_an_event_only_where_the_definition_says_so() -> None:
+    both = (result("fog", 1, "present"), result("fog", 1, "absent"))
+    assert one(SIGN, *both).value == "unknown"
+    assert one(EventFact(name="sign", concepts=("fog",), disputed=True), *both).value == "present"
+
+
+def test_a_positive_result_is_an_event_that_no_later_absence_takes_back() -> None:
     assert one(SIGN, result("fog", 9, "present"), result("fog", 0, "absent")).value == "present"
     assert one(SIGN, result("antibody", 9, 5, "nmol/L")).value == "present"
     assert one(SIGN, result("enzyme", 9, 90, "U/L", high=50)).value == "present"

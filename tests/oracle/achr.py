@@ -135,7 +135,7 @@ def _transient(chart: Chart, positives: list[Result], negatives: list[Result]) -
         return False
     made = {(r.get("lab"), r.get("method")) for r in positives if r.day == first}
     again = {(r.get("lab"), r.get("method")) for r in negatives if r.day == last}
-    return len(made) == 1 and made <= again and all(made.pop())
+    return made <= again and all(lab and method for lab, method in made)  # each positive is undone by its like
 
 
 def antibody_flagged_low(chart: Chart) -> bool:

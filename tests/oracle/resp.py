@@ -40,7 +40,7 @@ def values(chart: Chart, concept: str) -> list[Value]:
 
 def _weight(chart: Chart) -> Number | None:
     for _, results in chart.by_day("body-weight", 365):
-        weights = [r.number for r in results if r.number]
+        weights = [r.number for r in results if r.number and not r.number.comparator]
         if weights:
             return min(weights, key=lambda number: number.value)
     return None
@@ -246,7 +246,7 @@ def monitoring_issues(picture: Picture, issues: Issues) -> None:
         r.day
         for concept in ("mip", "snip", "vc-mlkg", "fvc-pct", "fvc-l")
         for r in chart.results(concept)
-        if r.day and r._measured()[0] is not None     # a lung function that cannot be read follows nothing up
+        if r.day and r.number  # a lung function that cannot be read follows nothing up
     ]
     ago = chart.ago(max(days)) if days else None
 

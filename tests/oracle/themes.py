@@ -8,6 +8,7 @@ from typing import Any
 
 from maker import (
     CLASSED,
+    DAYS,
     DISEASES,
     FACE,
     IMMUNO,
@@ -107,6 +108,22 @@ def criteria_theme(make: Maker) -> list[Fact]:
     if make.chance(0.25):
         facts.append(seen("ncs-conduction-block", v=make.pick(("none", "definite"))))
     return [fact for fact in facts if make.chance(0.93)]
+
+
+def overlap_theme(make: Maker) -> list[Fact]:
+    """ALS and MG together: phenotype, antibody, junction, drug response, each there by chance."""
+    early, late = (make.now - timedelta(days=make.pick(DAYS)) for _ in range(2))
+    facts = criteria_theme(make)
+    facts += [
+        {"r": "Condition", "c": "mg", "ver": "confirmed", "onset": early.isoformat(), "rec": late.isoformat()},
+        {"r": "Observation", "c": "achr-binding", "v": "positive", "d": early.isoformat()},
+        {"r": "Observation", "c": "achr-binding", "v": "positive", "d": late.isoformat()},
+        {"r": "Observation", "c": "fatigability", "v": "present", "d": early.isoformat()},
+        {"r": "Observation", "c": "ocular-weakness", "v": "present", "fluctuating": True, "d": late.isoformat()},
+        {"r": "Observation", "c": "ache-response", "v": "positive", "d": late.isoformat()},
+        make.measured("rns") | {"v": 22, "u": "%"},
+    ]
+    return [fact for fact in facts if make.chance(0.75)]
 
 
 def seronegative_theme(make: Maker) -> list[Fact]:
@@ -430,9 +447,38 @@ def noise_theme(make: Maker) -> list[Fact]:
     return facts
 
 
+CROWDED = (
+    "fatigability", "ocular-weakness", "musk-ab", "achr-cba", "achr-modulating", "progression", "niv-in-use",
+    "dysphagia",
+    "als-alternatives-excluded", "sensory-loss", "invasive-ventilation", "csf-ocb", "ache-response", "thymectomy",
+)  # fmt: skip
+
+
+def crowded_theme(make: Maker) -> list[Fact]:
+    """Several results, entries or orders of the same thing, close together."""
+    facts: list[Fact] = []
+    for _ in range(make.rng.randint(1, 3)):
+        count = make.rng.randint(2, 4)
+        match make.rng.randint(0, 4):
+            case 0 | 1:
+                concept = make.pick(CROWDED)
+                facts += [make.yes_no(concept, 0.6) for _ in range(count)]
+            case 2:
+                concept = make.pick(list(MEASURES))
+                facts += [make.measured(concept, 400) for _ in range(count)]
+            case 3:
+                concept = make.pick((*DISEASES, *OTHER_CONDITIONS, "als", "mg", "hospice"))
+                facts += [make.condition(concept, 0.6) for _ in range(count)]
+            case _:
+                drug = make.pick((*CLASSED, *PAIRED, *IMMUNO))
+                facts += [make.order(drug) for _ in range(count)]
+    return facts
+
+
 THEMES: Sequence[tuple[Callable[[Maker], list[Fact]], float]] = (
     (als_theme, 0.5), (mg_theme, 0.45), (antibody_theme, 0.45), (breathing_theme, 0.3), (drug_theme, 0.3),
     (dose_theme, 0.12), (riluzole_theme, 0.18), (pair_theme, 0.12), (checkpoint_theme, 0.12), (mimic_theme, 0.3),
     (ms_theme, 0.12), (workup_theme, 0.2), (noise_theme, 0.3), (signs_theme, 0.1),
-    (criteria_theme, 0.15), (seronegative_theme, 0.05), (repeated_theme, 0.08),
+    (criteria_theme, 0.15), (seronegative_theme, 0.05), (repeated_theme, 0.08), (overlap_theme, 0.05),
+    (crowded_theme, 0.15),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from engine.facts.definition import Definition
+from engine.facts.diagnosis import stands
 from engine.facts.options import After, Concepts, Days, Since
 from engine.facts.reading import positives
 from engine.facts.said import diagnosis_evidence, evidence_of, known, ordered, tests, unknown
@@ -21,8 +22,9 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
     """`present` when a condition of the concepts is confirmed, or a result is positive as its concept is read.
 
     Only dated entries count, unless `undated` is set. A condition is dated by its onset, else its recorded date; with
-    `date: recorded` by the recorded date. A later absence takes nothing back. It rests on the newest of each concept
-    and on the first of all.
+    `date: recorded` by the recorded date, and counts only while its newest entries confirm it: refuted or suspected by
+    them, it is no event. A later absence of a result takes nothing back; a yes and a no of one day are neither, with
+    `disputed` a yes. It rests on the newest of each concept and on the first of all.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("test",)
@@ -33,6 +35,7 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
     after: After | None = None
     dated_by: Literal["", "recorded"] = msgspec.field(name="date", default="")
     undated: bool = False
+    disputed: bool = False
 
     def values(self) -> Mapping[str, tuple[str, ...]]:
         return {self.name: (PRESENT,)}
@@ -74,9 +77,10 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
 
     def _found(self, view: View, concept: str) -> list[tuple[date | None, Evidence]]:
         found: list[tuple[date | None, Evidence]] = []
-        for reading in positives(view, concept) if concept in view.record.results else ():
+        for reading in positives(view, concept, disputed=self.disputed) if concept in view.record.results else ():
             found.append((reading.day, evidence_of(view, reading.result)))
-        for diagnosis in view.record.diagnoses.get(concept, ()):
+        diagnoses = view.record.diagnoses.get(concept, ())
+        for diagnosis in diagnoses if stands(diagnoses) else ():
             if diagnosis.certainty == "confirmed":
                 day = diagnosis.recorded if self.dated_by else diagnosis.onset or diagnosis.recorded
                 found.append((day, diagnosis_evidence(view, diagnosis)))
