@@ -251,7 +251,7 @@ def test_rules_are_read_again_on_sighup_while_every_request_is_answered(tmp_path
             before = len(answers)
             process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + START_SECONDS
-            # a round lasts until the rules are read and enough was asked meanwhile and just after, however fast either is
+            # a round lasts until the rules are read and enough was asked meanwhile, however fast either is
             while (
                 f'outcome="done"}} {number}.0' not in httpx2.get(f"http://127.0.0.1:{port}/metrics").text
                 or len(answers) < before + 12
