@@ -29,6 +29,7 @@ from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.outputs.detected_issue import detected_issue, guidance_response
 from engine.outputs.settings import BASE
+from engine.outputs.validation import check_output
 
 if TYPE_CHECKING:
     from engine.batch.work import Worker
@@ -196,8 +197,10 @@ class Output:
             guidance = guidance_response(found, evaluation, info, base=BASE, types=self._worker.types)
             name = f"GuidanceResponse/{guidance['id']}"
             issue = detected_issue(found, evaluation, info, base=BASE, guidance=name)
-            yield msgspec.json.encode(guidance)
-            yield msgspec.json.encode(issue)
+            for resource in (guidance, issue):
+                if self._worker.setup.validate:
+                    check_output(resource)
+                yield msgspec.json.encode(resource)
 
     def _count(self, evaluation: Evaluation) -> None:
         counts = self._results.counts

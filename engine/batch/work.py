@@ -74,6 +74,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()            # as the caller wrote them
     limit: int = 0                         # 0 = none
     thorough: bool = False                 # read also the patients whom no rule can concern
+    validate: bool = False                 # hold every output against the FHIR classes
     problems: tuple[Problem, ...] = ()     # of the listing
 
 

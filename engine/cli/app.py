@@ -127,6 +127,7 @@ def screen(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in the folder.")] = False,
     thorough: Annotated[bool, typer.Option("--thorough", help="Read also patients whom no rule can concern, and list "
                                                               "their data problems.")] = False,
+    validate: Annotated[bool, typer.Option("--validate", help="Hold every output against the FHIR classes.")] = False,
     backend: Backend = None,
     ruleset: Rulesets = None,
     valuesets: Valuesets = None,
@@ -136,7 +137,7 @@ def screen(
 
     run(sources, out, Options(as_of=as_of, complete=complete, backend=_backend(backend), folder=ruleset,
                               valuesets=tuple(valuesets or ()), only=tuple(only or ()), limit=limit, workers=workers,
-                              resume=resume, thorough=thorough))
+                              resume=resume, thorough=thorough, validate=validate))
 
 
 @app.command()

@@ -49,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 0                   # 0 = all cores
     resume: bool = False
     thorough: bool = False
+    validate: bool = False
 
 
 def run(sources: list[Path], out: Path, options: Options) -> None:
@@ -108,6 +109,7 @@ def _setup(paths: list[Path], out: Path, options: Options, ready: Evaluator) -> 
         paths=tuple(sorted({str(path) for path in paths})),
         limit=options.limit,
         thorough=options.thorough,
+        validate=options.validate,
         problems=found.problems,
     )
     running.begin(folder)
@@ -135,6 +137,7 @@ def _resumed(folder: Path, found: Listing, options: Options, ready: Evaluator, *
         "--only": tuple(sorted(set(options.only))) == setup.asked,
         "--limit": options.limit == setup.limit,
         "--thorough": options.thorough == setup.thorough,
+        "--validate": options.validate == setup.validate,
     }
     if changed := [name for name, is_same in same.items() if not is_same]:
         raise InputError(f"cannot resume: {' and '.join(changed)} changed since the run began; start without --resume")

@@ -89,7 +89,13 @@ def ready() -> Evaluator:
 
 
 def setup_for(
-    paths: Iterable[Path], *, size: int = 0, into: int = 0, limit: int = 0, thorough: bool = False
+    paths: Iterable[Path],
+    *,
+    size: int = 0,
+    into: int = 0,
+    limit: int = 0,
+    thorough: bool = False,
+    validate: bool = False,
 ) -> Setup:
     """A setup as the command line makes it, with parts of `size` bytes and `into` partitions."""
     found = listing(paths)
@@ -101,6 +107,7 @@ def setup_for(
         at_bundle_time=False,
         limit=limit,
         thorough=thorough,
+        validate=validate,
         problems=found.problems,
         cache=str(cache_dir()),
     )

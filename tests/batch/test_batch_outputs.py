@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_kit import DAY, ROOT, endplate, ndjson, population, ready
+from batch_kit import DAY, ROOT, endplate, ndjson, population, ready, screened
 from msgspec.structs import replace
 
 from engine.batch import merge as merging
@@ -173,3 +173,22 @@ def test_a_page_of_many_shows_the_most_severe_and_says_what_it_leaves_out(monkey
 
     assert [evaluation.patient[-1] for evaluation in shown.evaluations] == ["1", "2", "4", "6"]
     assert (shown.more, shown.silent) == (2, 1)
+
+
+def test_validate_holds_every_output_against_the_fhir_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ROOT / "fhir_examples" / "patients"
+    patients = (folder / "typical-als.json", folder / "musk-mg-labelled-als.json")
+    plain, checked = (screened(tmp_path / name, *patients, validate=name == "on") for name in ("off", "on"))
+    assert checked.findings == plain.findings
+    assert any(checked.findings.values())
+
+    def faulty(*_: object, **__: object) -> dict[str, object]:
+        return {"resourceType": "DetectedIssue", "status": ["no", "code"]}
+
+    monkeypatch.setattr("engine.batch.output.detected_issue", faulty)
+    assert screened(tmp_path / "unseen", *patients).counts.failed == 0
+    broken = screened(tmp_path / "seen", *patients, validate=True)
+    assert broken.counts.failed == sum(bool(found) for found in plain.findings.values())
+    assert "not-evaluated" in {code for code, _, _ in broken.odd}
