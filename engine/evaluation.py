@@ -179,7 +179,7 @@ class _Reasoning:
         return [self._with_missing(f, source, values, missing) for f in found if f is not None]
 
     def _inferred(self, part: Literal["patient", "order"], values: Mapping[str, str]) -> Session:
-        """The backend's conclusions, held against the plain reasoning, which explains."""
+        """What the backend concluded: plain's conclusions, whatever it held against them."""
         known = values if part == "patient" else {**values, **self.conclusions}
         concluded = self.e.backend.infer(known, part)
         self.disagreements += [
@@ -188,9 +188,7 @@ class _Reasoning:
         self.notes += concluded.notes
         if part == "patient":
             self.conclusions = dict(concluded.conclusions.values)
-        if self.e.backend.name == "plain":
-            return self.e.plain.session(known, concluded.conclusions)
-        return self.e.plain.session(values)
+        return self.e.plain.session(known, concluded.conclusions)
 
     def _orders(self) -> Iterator[tuple[Medication, dict[str, Fact]]]:
         for medication in self.base.current_orders(self.record):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.cli.common import BackendName, evaluator, records, scope, write
+from engine.cli.common import BackendName, evaluator, notice, records, scope, write
 from engine.errors import BackendError
 from engine.evaluation import Evaluator
 from engine.model.finding import Evaluation
@@ -36,11 +36,14 @@ def run(
     for record, evaluation in evaluated(ready, records(files, ready, scope(as_of, complete=complete))):
         drafts = [entry.reference for entry in record.medications if entry.status == "draft"]
         write(rendered(seen(evaluation, view, drafts), ready, output, version, drafts))
+        for note in evaluation.notes:
+            notice(note)
         if evaluation.disagreements:
-            raise BackendError(
-                f"the backends disagree on {evaluation.patient}: {'; '.join(evaluation.disagreements)}; the plain "
-                "result was written; report this with the input"
-            )
+            said = f"the backends disagree on {evaluation.patient}: {'; '.join(evaluation.disagreements)}; the plain "
+            said += "result was written; report this with the input"
+            if backend == "both":
+                raise BackendError(said)
+            notice(said)
 
 
 def evaluated(ready: Evaluator, records: Iterable[Record]) -> Iterator[tuple[Record, Evaluation]]:

@@ -27,20 +27,22 @@ def available() -> tuple[Name, ...]:
 def make_backend(name: Name, program: Program, *, guarded: bool = False) -> Backend:
     """A backend for a program. `guarded` runs durable-rules in a process of its own (for a service).
 
+    durable-rules never answers alone: `durable` and `both` hold it against plain, whose answer stands. They differ in
+    what a caller makes of a disagreement: with `both` it is an error.
+
     Raises BackendError if durable-rules is asked for and not installed, or the program is beyond its limits.
     """
     if name == "plain":
         return PlainBackend(program)
     durable = GuardedDurable(program) if guarded else DurableBackend(program)
-    return durable if name == "durable" else Both(PlainBackend(program), durable)
+    return Both(PlainBackend(program), durable, name)
 
 
 class Both:
     """The plain backend answers, the durable one is held against it in every evaluation."""
 
-    name = "both"
-
-    def __init__(self, plain: Backend, durable: Backend) -> None:
+    def __init__(self, plain: Backend, durable: Backend, name: Name = "both") -> None:
+        self.name = name
         self.plain = plain
         self.durable = durable
 

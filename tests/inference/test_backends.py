@@ -87,6 +87,17 @@ def test_closing_both_closes_the_durable_one() -> None:
     assert stubborn.closed
 
 
+@pytest.mark.parametrize("name", ["durable", "both"])
+def test_the_durable_backend_never_answers_alone(name: Name, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Stubborn(Conclusions(values={"fire": "likely"}, cases={}))
+    monkeypatch.setattr("engine.inference.backends.DurableBackend", lambda _program: wrong)
+    backend = make_backend(name, HOUSE)
+    inference = backend.infer(FIRE)
+    assert backend.name == name
+    assert inference.conclusions == PlainBackend(HOUSE).infer(FIRE).conclusions
+    assert "fire" in {disagreement.name for disagreement in inference.disagreements}
+
+
 @pytest.mark.durable
 def test_available_tells_what_can_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == ("plain", "durable", "both")
