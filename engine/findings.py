@@ -15,11 +15,10 @@ from engine.explanation.missing import Outcomes, listed
 from engine.explanation.proof import Facts, Proof, union
 from engine.explanation.state import State
 from engine.identity import evidence_hash, identifier
-from engine.inference.kleene import literals
 from engine.model.fact import Fact
 from engine.model.finding import DISPLAYS, SEVERITIES, Because, Finding, HeldBack
 from engine.rules.info import RuleInfo
-from engine.rules.program import Adjustment, Condition, Gate, Issue, IssueCase, Program
+from engine.rules.program import Adjustment, Condition, Gate, Issue, IssueCase, Program, literals
 from engine.texts import fill
 
 DEFAULT_DISPLAY = {"high": "warning", "moderate": "warning", "low": "information"}

@@ -1,4 +1,4 @@
-"""What the Conditions of a diagnosis say together: the onset of the disease (clinical specification 1.7)."""
+"""What the Conditions of a diagnosis say together: which decide, whether it stands, its onset (clinical spec. 1.7)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ def dated(entry: Diagnosis) -> date | None:
     return entry.onset or entry.recorded
 
 
-def stands(entries: Iterable[Diagnosis]) -> bool:
-    """Whether the newest entries confirm a diagnosis: none of them refutes it (no recorded date is the oldest)."""
+def newest(entries: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """The entries that decide: those of the newest recorded date; none recorded is the oldest."""
     entries = tuple(entries)
     last = max((entry.recorded or date.min for entry in entries), default=date.min)
-    said = {entry.certainty for entry in entries if (entry.recorded or date.min) == last}
+    return tuple(entry for entry in entries if (entry.recorded or date.min) == last)
+
+
+def stands(entries: Iterable[Diagnosis]) -> bool:
+    """Whether the newest entries confirm a diagnosis: none of them refutes it."""
+    said = {entry.certainty for entry in newest(entries)}
     return "confirmed" in said and "refuted" not in said
 
 

@@ -7,11 +7,11 @@ values is unknown while its fact is, a `not` literal or a literal on `unknown` n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from engine.model.fact import UNKNOWN
-from engine.rules.program import All, AtLeast, Condition, Issue, Literal, Rule
+from engine.rules.program import All, AtLeast, Condition, Literal
 
 Truth = bool | None
 Test = Callable[[Mapping[str, str]], Truth]
@@ -49,23 +49,6 @@ def truth(condition: Condition, facts: Mapping[str, str]) -> Truth:
         if found is None:
             settled = None
     return settled
-
-
-def literals(condition: Condition) -> Iterator[Literal]:
-    """Every literal of a condition, in the order of writing."""
-    if isinstance(condition, Literal):
-        yield condition
-    else:
-        for part in condition.parts:
-            yield from literals(part)
-
-
-def conditions(rule: Rule) -> Iterator[Condition]:
-    """The conditions of a rule: its cases in rank order, then `unless`."""
-    for case in rule.cases:
-        yield case.when
-    if isinstance(rule, Issue) and rule.unless is not None:
-        yield rule.unless
 
 
 _Row = tuple[str, frozenset[str], bool, bool]     # fact, values, wanted, open (unknown while the fact is unknown)

@@ -12,10 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.inference.kleene import Test, Truth, compiled, conditions, literals, truth
+from engine.inference.kleene import Test, Truth, compiled, truth
 from engine.inference.port import Inference, Part
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
-from engine.rules.program import Conclusions, Condition, DerivedCase, Issue, IssueCase, Program, Rule
+from engine.rules.program import (
+    Conclusions,
+    Condition,
+    DerivedCase,
+    Issue,
+    IssueCase,
+    Program,
+    Rule,
+    conditions,
+    literals,
+)
 
 
 def infer(values: Mapping[str, str], rules: Sequence[Rule]) -> Conclusions:

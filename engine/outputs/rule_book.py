@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from engine.inference.kleene import conditions, literals
 from engine.outputs.rule_book_facts import (
     DrugsText,
     FactText,
@@ -28,7 +27,7 @@ from engine.quality.files import Files, Point
 from engine.quality.wording import Wording
 from engine.rules.catalogue import Card, card
 from engine.rules.info import RuleInfo
-from engine.rules.program import Issue, Rule
+from engine.rules.program import Issue, Rule, conditions, literals
 from engine.rules.ruleset import Ruleset
 from engine.rules.strata import chain, reads
 from engine.rules.texts import number

@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 
 from engine.findings import mutes
-from engine.inference.kleene import conditions, literals
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
-from engine.rules.program import All, Any, AtLeast, Condition, Issue, Literal, Program, Rule
+from engine.rules.program import All, Any, AtLeast, Condition, Issue, Literal, Program, Rule, conditions, literals
 
 TRUE, FALSE = 1, -1
 FEW = 24                                  # values of a fact that are kept apart; of more, those no test parts are one

@@ -8,11 +8,10 @@ from typing import Literal
 
 import msgspec
 
-from engine.inference.kleene import conditions, literals
 from engine.inference.plain import PlainBackend
 from engine.model.fact import UNKNOWN, Fact
 from engine.model.finding import Evaluation, Finding
-from engine.rules.program import Issue, Rule
+from engine.rules.program import Issue, Rule, conditions, literals
 from engine.rules.ruleset import Ruleset
 
 How = Literal["gained", "lost", "changed"]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from engine.inference.kleene import conditions, literals
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.quality.wording import Wording
 from engine.rules.program import (
@@ -26,6 +25,8 @@ from engine.rules.program import (
     Literal,
     Program,
     Rule,
+    conditions,
+    literals,
 )
 
 MANY = 24                              # more values than these are members of classes: none is dropped by itself

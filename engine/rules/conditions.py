@@ -165,12 +165,3 @@ def _flat(parts: Sequence[Condition], kind: type[All] | type[Any]) -> tuple[Cond
     for part in parts:
         flat.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
     return tuple(flat)
-
-
-def literals(condition: Condition) -> Iterator[Literal]:
-    """Every literal of a condition."""
-    if isinstance(condition, Literal):
-        yield condition
-    else:
-        for part in condition.parts:
-            yield from literals(part)

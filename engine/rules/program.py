@@ -8,7 +8,7 @@ and never unknown. `{fact: unknown}` is `Literal(fact, {"unknown"}, positive=Tru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -36,6 +36,15 @@ class AtLeast(msgspec.Struct, frozen=True, tag="at_least"):
 
 
 Condition = Literal | All | Any | AtLeast
+
+
+def literals(condition: Condition) -> Iterator[Literal]:
+    """Every literal of a condition, in the order of writing."""
+    if isinstance(condition, Literal):
+        yield condition
+    else:
+        for part in condition.parts:
+            yield from literals(part)
 
 
 class DerivedCase(msgspec.Struct, frozen=True):
@@ -84,6 +93,14 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True, tag="issue"):
 
 
 Rule = Derived | Issue
+
+
+def conditions(rule: Rule) -> Iterator[Condition]:
+    """The conditions of a rule: its cases in rank order, then `unless`."""
+    for case in rule.cases:
+        yield case.when
+    if isinstance(rule, Issue) and rule.unless is not None:
+        yield rule.unless
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from engine.rules.conditions import literals
-from engine.rules.program import Condition, Issue, Rule
+from engine.rules.program import Condition, Issue, Rule, literals
 
 ORDER = "order."
 DEPTH = 64                                    # longest chain of rules that read each other

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from engine.outputs.needs import DRUG_RESOURCE, concept_resources
-from engine.rules.conditions import literals
-from engine.rules.program import Issue
+from engine.rules.program import Issue, literals
 from engine.rules.ruleset import Ruleset
 from engine.rules.strata import reads
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 from house_alarm import all_, any_, at_least, is_, is_not, issue, unknown
 
-from engine.inference.kleene import Truth, compiled, conditions, literals
-from engine.rules.program import Literal
+from engine.inference.kleene import Truth, compiled
+from engine.rules.program import Literal, conditions, literals
 
 VALUE: dict[Truth, str] = {True: "present", False: "absent", None: "unknown"}
 A, B, C = (is_(name, "present") for name in "abc")

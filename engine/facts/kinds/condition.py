@@ -78,8 +78,7 @@ class ConditionFact(Definition, frozen=True, kw_only=True, tag="condition"):
         return (known(self, strongest, ordered(evidence), since, date=written, test=titles),)
 
     def _state(self, view: View, entries: Sequence[Diagnosis]) -> State:
-        last = max(entry.recorded or date.min for entry in entries)
-        newest = tuple(entry for entry in entries if (entry.recorded or date.min) == last)
+        newest = diagnosis.newest(entries)
         said = {entry.certainty for entry in newest}
         if said == {"refuted"}:
             return State(REFUTED, newest)

@@ -7,6 +7,7 @@ from datetime import date
 
 import msgspec
 
+from engine.facts import diagnosis
 from engine.facts.concept import Concept
 from engine.facts.definition import Definition
 from engine.facts.options import EndedConflicts, Regions, ValueName
@@ -107,8 +108,7 @@ class DataQualityFact(Definition, frozen=True, kw_only=True, tag="data-quality")
         """Entries of one diagnosis that contradict each other on the newest date, or that should not have ended."""
         found: list[Diagnosis] = []
         if len(diagnoses) > 1:
-            last = max(entry.recorded or date.min for entry in diagnoses)
-            newest_entries = [entry for entry in diagnoses if (entry.recorded or date.min) == last]
+            newest_entries = diagnosis.newest(diagnoses)
             said = {entry.certainty for entry in newest_entries}
             if len(said) > 1 and "refuted" in said:
                 found += newest_entries

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from engine.errors import Fault, Place
 from engine.rules.anchors import Cover, currency
 from engine.rules.compile import Compiled
-from engine.rules.conditions import literals
-from engine.rules.program import Condition, Derived, Issue, Rule
+from engine.rules.program import Condition, Derived, Issue, Rule, literals
 from engine.rules.reach import possible
 from engine.rules.shape import nearest, quoted
 from engine.rules.strata import ORDER

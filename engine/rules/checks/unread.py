@@ -11,9 +11,8 @@ from collections.abc import Collection, Iterator
 
 from engine.errors import Fault
 from engine.rules.compile import Compiled
-from engine.rules.conditions import literals
 from engine.rules.declared import Declared
-from engine.rules.program import Derived
+from engine.rules.program import Derived, literals
 from engine.rules.shape import quoted
 from engine.rules.strata import reads
 from engine.rules.texts import names
