@@ -13,7 +13,8 @@ A message says what happened, where, and what to do: lower case, user text in ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 import msgspec
 
@@ -38,6 +39,12 @@ class Fault(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+def nearest(word: str, among: Iterable[str]) -> str:
+    """A hint that names the most similar word, or nothing."""
+    found = get_close_matches(word[:80], list(among), n=1, cutoff=0.6)
+    return f"did you mean `{found[0]}`?" if found else ""
 
 
 class EndplateError(Exception):

@@ -9,9 +9,8 @@ from typing import Literal
 import msgspec
 
 from engine.cli.common import evaluator, records, scope, write
-from engine.errors import InputError
+from engine.errors import InputError, nearest
 from engine.outputs.explanations import explanation_text
-from engine.rules.shape import nearest
 
 
 def run(
@@ -27,9 +26,7 @@ def run(
     """One explanation for each patient (and, of an order rule, for each current order)."""
     ready = evaluator(folder, valuesets, "plain")
     if rule not in ready.rules:
-        near = nearest(rule, ready.rules)
-        hint = f"did you mean `{near}`?" if near else "see `endplate rules list`"
-        raise InputError(f"`{rule}` is no rule; {hint}")
+        raise InputError(f"`{rule}` is no rule; {nearest(rule, ready.rules) or 'see `endplate rules list`'}")
     for record in records([file], ready, scope(as_of, complete=complete)):
         for explanation in ready.explain(record, rule):
             write(msgspec.json.encode(explanation) if output == "json" else explanation_text(explanation) + "\n")

@@ -23,11 +23,10 @@ from engine.batch.sources import Listing, Source, listing
 from engine.batch.tables import has_parquet
 from engine.batch.work import Setup
 from engine.cli.common import BackendName, cache_dir, evaluator, notice, scope
-from engine.errors import InputError, RunError
+from engine.errors import InputError, RunError, nearest
 from engine.evaluation import Evaluator
 from engine.outputs.tables import findings_table
 from engine.rules.info import RuleInfo
-from engine.rules.shape import nearest
 
 PLAIN_WIDTH = 150                      # of the table where there is no terminal to ask
 MOST_ROWS = 200                        # of the table: larger runs print counts

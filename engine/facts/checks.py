@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from engine.errors import Place
+from engine.errors import Place, nearest
 from engine.facts.base import ORDER
 from engine.facts.definition import Definition
 from engine.facts.kinds.order import OrderFact
 from engine.facts.resolve import Names, Resolver, fields_of, mark_of
-from engine.facts.source import Faults, nearest
+from engine.facts.source import Faults
 from engine.facts.view import Tables
 from engine.model.fact import UNKNOWN
 

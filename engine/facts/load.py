@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
-from engine.errors import Place
+from engine.errors import Place, nearest
 from engine.facts.base import FactBase
 from engine.facts.checks import Checks
 from engine.facts.concept_load import load_concepts
 from engine.facts.definition import Definition
 from engine.facts.kinds import KINDS
 from engine.facts.resolve import NAME, Names, Resolver, fields_of, mark_of
-from engine.facts.source import Faults, Source, nearest, quoted
+from engine.facts.source import Faults, Source, quoted
 from engine.facts.tables import ROUTE_CLASSES, drug_classes, load_classes, load_muscles, load_parameters, load_regions
 from engine.facts.view import Tables
 

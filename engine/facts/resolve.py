@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, Union, g
 
 import msgspec
 
-from engine.errors import Place
+from engine.errors import Place, nearest
 from engine.facts.definition import Band
 from engine.facts.options import Means
 from engine.facts.parameter import Parameter
-from engine.facts.source import Faults, Source, nearest, quoted
+from engine.facts.source import Faults, Source, quoted
 
 NAME = re.compile(r"[A-Za-z0-9_]+(?:[-./][A-Za-z0-9_]+)*")
 TESTS = {"below": "lower", "at_most": "lower", "above": "higher", "at_least": "higher"}

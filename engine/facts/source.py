@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +87,6 @@ class Faults:
 
 def _reading_order(fault: Fault) -> tuple[str, int, int]:
     return fault.place.file, fault.place.line, fault.place.column
-
-
-def nearest(word: str, among: Iterable[str]) -> str:
-    """A hint that names the most similar word, or nothing."""
-    found = get_close_matches(word[:80], list(among), n=1, cutoff=0.6)
-    return f"did you mean `{found[0]}`?" if found else ""
 
 
 def quoted(value: object) -> str:

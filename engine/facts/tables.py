@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.errors import nearest
 from engine.facts.medication import PARENTERAL, TOPICAL
 from engine.facts.options import ValueName
 from engine.facts.parameter import Parameter
 from engine.facts.resolve import FAILED, Resolver
-from engine.facts.source import Faults, Source, nearest
+from engine.facts.source import Faults, Source
 
 ROUTE_CLASSES = frozenset({TOPICAL, PARENTERAL})
 

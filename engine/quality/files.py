@@ -16,12 +16,12 @@ from pathlib import Path
 import msgspec
 
 from engine.document import Document, load_document
-from engine.errors import Fault, Place, RulesetError
+from engine.errors import Fault, Place, RulesetError, nearest
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.rules.conditions import Reader
 from engine.rules.program import Condition, Issue
 from engine.rules.ruleset import Ruleset
-from engine.rules.shape import Node, nearest, quoted
+from engine.rules.shape import Node, quoted
 from engine.rules.vocabulary import Word
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from engine.errors import InputError
+from engine.errors import InputError, nearest
 from engine.rules.info import RuleInfo
 from engine.rules.program import All, Any, AtLeast, Condition, Issue, Literal, Rule
 from engine.rules.ruleset import Ruleset
-from engine.rules.shape import nearest, quoted
+from engine.rules.shape import quoted
 
 MOST = 8                                      # values of a test that are written out
 

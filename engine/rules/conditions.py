@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from engine.document import Document, Path_
-from engine.errors import Fault
+from engine.errors import Fault, nearest
 from engine.model.fact import UNKNOWN
 from engine.rules.program import All, Any, AtLeast, Condition, Literal
-from engine.rules.shape import Node, nearest, quoted
+from engine.rules.shape import Node, quoted
 from engine.rules.texts import CODE_OR_PATH
 from engine.rules.vocabulary import Vocabulary, Word
 

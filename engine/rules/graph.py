@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from engine.errors import InputError
+from engine.errors import InputError, nearest
 from engine.rules.program import Issue, Program, Rule
-from engine.rules.shape import nearest, quoted
+from engine.rules.shape import quoted
 from engine.rules.strata import ORDER, reads
 
 Kind = Literal["base", "derived", "issue"]

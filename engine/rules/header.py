@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from engine.errors import nearest
 from engine.rules.info import Source
-from engine.rules.shape import Node, nearest, quoted
+from engine.rules.shape import Node, quoted
 
 STATUSES = ("draft", "accepted", "deprecated", "withdrawn")
 TEXTS = ("title", "purpose", "use", "misuse", "evidence")

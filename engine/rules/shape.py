@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from difflib import get_close_matches
+from collections.abc import Collection
 from typing import Any
 
 from engine.document import Document, Path_
-from engine.errors import Fault, Place
-
-
-def nearest(word: str, among: Iterable[str]) -> str:
-    """A hint that names the most similar word, or nothing."""
-    found = get_close_matches(word[:80], list(among), n=1, cutoff=0.6)
-    return f"did you mean `{found[0]}`?" if found else ""
+from engine.errors import Fault, Place, nearest
 
 
 def quoted(value: object) -> str:

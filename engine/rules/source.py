@@ -11,13 +11,13 @@ from typing import Literal
 import msgspec
 
 from engine.document import Document, Path_
-from engine.errors import Fault, Place
+from engine.errors import Fault, Place, nearest
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.model.finding import DISPLAYS, SEVERITIES
 from engine.rules.conditions import RESERVED
 from engine.rules.header import KEYS, NAME, Header, read_header
 from engine.rules.info import Source
-from engine.rules.shape import Node, nearest, quoted
+from engine.rules.shape import Node, quoted
 from engine.rules.vocabulary import Word
 
 GROUPS = ("diagnostic", "drug-safety", "crisis", "care", "closed-world", "data-quality")

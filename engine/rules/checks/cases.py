@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.errors import Fault, Place
+from engine.errors import Fault, Place, nearest
 from engine.rules.anchors import Cover, currency
 from engine.rules.compile import Compiled
 from engine.rules.program import Condition, Derived, Issue, Rule, literals
 from engine.rules.reach import possible
-from engine.rules.shape import nearest, quoted
+from engine.rules.shape import quoted
 from engine.rules.strata import ORDER
 
 UNANCHORED = "data-quality"        # a group about the record as a whole: dq anchors nothing

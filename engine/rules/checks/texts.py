@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from engine.document import Path_
-from engine.errors import Fault, Place
+from engine.errors import Fault, Place, nearest
 from engine.rules.checks.cases import is_of_order
 from engine.rules.compile import Compiled
 from engine.rules.program import Issue
-from engine.rules.shape import nearest, quoted
+from engine.rules.shape import quoted
 from engine.rules.source import CaseSource, RuleSource
 from engine.rules.texts import CODE_OR_PATH, LISTS, LONGEST, PLACEHOLDER, names, shortest, with_parameters
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from engine.document import Document
-from engine.errors import Fault, Place
+from engine.errors import Fault, Place, nearest
 from engine.model.finding import DISPLAYS, SEVERITIES
 from engine.rules.compile import Compiled
 from engine.rules.program import Issue
-from engine.rules.shape import Node, nearest, quoted
+from engine.rules.shape import Node, quoted
 
 NEEDED = ("id", "title", "now")
 
