@@ -18,8 +18,8 @@ from pathlib import Path
 
 from engine.inference.backends import available, make_backend
 from engine.inference.port import Backend, Part, compare
+from engine.rules.load import load_ruleset
 from engine.rules.program import Program
-from engine.rules.ruleset import load_ruleset
 
 PATIENTS = 1_000
 LIMITS = {("plain", "patient"): 0.15, ("durable", "patient"): 3.0}         # milliseconds

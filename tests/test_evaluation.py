@@ -15,7 +15,7 @@ from engine.evaluation import Evaluator
 from engine.inference.backends import available, make_backend
 from engine.model.finding import Evaluation, Finding
 from engine.model.record import Diagnosis, Medication, Person, Quantity, Record, Result
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 TOY = Path(__file__).parent / "rulesets" / "toy"
 TODAY = date(2026, 3, 1)

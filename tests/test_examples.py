@@ -22,7 +22,8 @@ from engine.fhir.decode import read_documents
 from engine.fhir.record import Scope, read_records
 from engine.inference.backends import make_backend
 from engine.model.finding import Evaluation, Finding
-from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.rules.load import load_ruleset
+from engine.rules.ruleset import Ruleset
 from engine.service.app import create_app
 from engine.settings import read_settings
 

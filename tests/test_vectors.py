@@ -23,7 +23,7 @@ from engine.inference.backends import available, make_backend
 from engine.model.finding import Evaluation, Finding
 from engine.model.problem import Problem
 from engine.model.record import Record
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.vignettes import differences
 
 VECTORS = Path(__file__).parent / "vectors"

@@ -49,7 +49,7 @@ from engine.inference.backends import make_backend
 from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.outputs.needs import fact_resources
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 _T = TypeVar("_T", Row, Want, Named)
 

@@ -18,7 +18,8 @@ from engine.inference.backends import make_backend
 from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.outputs.markdown import plain
-from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.rules.load import load_ruleset
+from engine.rules.ruleset import Ruleset
 
 BackendName = Literal["plain", "durable", "both"]
 SHOWN_PROBLEMS = 20

@@ -14,7 +14,7 @@ from engine.rules.catalogue import card, rows
 from engine.rules.files import bundled
 from engine.rules.graph import dot, mermaid
 from engine.rules.graph import graph as drawn
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 
 def show_list(folder: Path | None, output: Literal["text", "json"]) -> None:

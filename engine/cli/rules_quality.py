@@ -19,7 +19,8 @@ from engine.model.record import Record
 from engine.quality.examples import Example, examples
 from engine.quality.files import read_files
 from engine.rules.files import bundled
-from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.rules.load import load_ruleset
+from engine.rules.ruleset import Ruleset
 from engine.vignettes import cases_in
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.inference.backends import available, make_backend
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.service.app import create_app
 from engine.service.audit import Audit
 from engine.service.auth import Authenticator

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.rules.load import load_ruleset
+from engine.rules.ruleset import Ruleset
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = ROOT / "rulesets/neuromuscular"

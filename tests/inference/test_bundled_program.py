@@ -9,8 +9,8 @@ import pytest
 from engine.inference.backends import Both, make_backend
 from engine.inference.network import build
 from engine.inference.plain import PlainBackend
+from engine.rules.load import load_ruleset
 from engine.rules.program import Issue, Program
-from engine.rules.ruleset import load_ruleset
 
 pytestmark = pytest.mark.durable
 

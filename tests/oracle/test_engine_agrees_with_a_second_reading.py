@@ -22,7 +22,7 @@ from settled import settled
 from engine.document import load_document
 from engine.evaluation import Evaluator
 from engine.inference.backends import make_backend
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.vignettes import evaluate, strongest
 
 VIGNETTES = Path(__file__).parents[2] / "rulesets/neuromuscular/vignettes"

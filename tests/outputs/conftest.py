@@ -10,7 +10,7 @@ from engine.evaluation import Evaluator
 from engine.model.finding import Evaluation
 from engine.rules.files import bundled
 from engine.rules.info import RuleInfo
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.vignettes import cases_in, evaluate
 
 

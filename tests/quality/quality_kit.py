@@ -10,8 +10,9 @@ import pytest
 
 from engine.evaluation import Evaluator
 from engine.quality.examples import Example, examples
+from engine.rules.load import load_ruleset
 from engine.rules.program import All, Any, AtLeast, Derived, DerivedCase, Issue, IssueCase, Literal, Program
-from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.rules.ruleset import Ruleset
 from engine.vignettes import cases_in
 
 TOY = Path(__file__).parents[1] / "rulesets/toy"

@@ -7,7 +7,7 @@ from quality_kit import TOY, folder, rewritten, toy, toy_examples  # noqa: F401 
 from engine.outputs.quality_text import coverage_lines
 from engine.quality.coverage import coverage
 from engine.quality.leftovers import leftovers
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 
 def test_cases_and_values_are_counted_over_patients_and_orders() -> None:

@@ -7,7 +7,7 @@ from quality_kit import TOY, folder, rewritten, toy, toy_examples  # noqa: F401 
 from engine.evaluation import Evaluator
 from engine.outputs.quality_text import content_lines, patient_lines
 from engine.quality.diff import PatientChange, Versions
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 
 def compared(folder) -> tuple[Versions, list[PatientChange]]:  # noqa: F811

@@ -11,7 +11,7 @@ from quality_kit import TOY, folder, toy  # noqa: F401 - a fixture
 from engine.errors import RulesetError
 from engine.quality.files import Files, read_files
 from engine.rules.files import bundled
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 GOOD = {
     "properties.yaml": """

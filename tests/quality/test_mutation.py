@@ -33,8 +33,8 @@ from engine.quality.proofs import Prover
 from engine.quality.survivors import stale, tally
 from engine.quality.thorough import check_thoroughly
 from engine.quality.wording import Wording
+from engine.rules.load import load_ruleset
 from engine.rules.program import Adjustment, Gate
-from engine.rules.ruleset import load_ruleset
 from engine.vignettes import cases_in, differences, strongest
 
 

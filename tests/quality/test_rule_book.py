@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.outputs.rule_book import anchor, cell, named, rule_book
 from engine.outputs.traceability import traceability_page
 from engine.quality.files import read_files
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 ROOT = Path(__file__).parents[2]
 

@@ -23,7 +23,7 @@ from engine.quality.examples import Example, examples
 from engine.quality.files import read_files
 from engine.quality.thorough import check_thoroughly
 from engine.rules.files import bundled
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.vignettes import cases_in
 
 SOAK = bool(os.environ.get("ENDPLATE_SOAK"))

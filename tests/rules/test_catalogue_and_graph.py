@@ -11,8 +11,8 @@ import pytest
 from engine.errors import InputError
 from engine.rules.catalogue import card, lines, rows
 from engine.rules.graph import dot, graph, mermaid
+from engine.rules.load import load_ruleset
 from engine.rules.program import All, Any, AtLeast, Literal
-from engine.rules.ruleset import load_ruleset
 
 TOY = Path(__file__).parents[1] / "rulesets/toy"
 

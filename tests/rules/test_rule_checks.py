@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import RulesetError
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 
 TOY = Path(__file__).parents[1] / "rulesets/toy"
 L, D = "rules/lantern", "rules/drugs"

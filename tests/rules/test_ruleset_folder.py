@@ -21,8 +21,9 @@ from engine.document import load_document
 from engine.errors import RulesetError
 from engine.rules import cache
 from engine.rules.files import bundled, content_files, content_hash
+from engine.rules.load import load_ruleset
 from engine.rules.program import Issue
-from engine.rules.ruleset import Ruleset, load_ruleset
+from engine.rules.ruleset import Ruleset
 
 TOY = Path(__file__).parents[1] / "rulesets/toy"
 
@@ -149,7 +150,7 @@ def test_a_ruleset_from_the_cache_equals_the_compiled_one(tmp_path):
 def test_a_start_from_the_cache_reads_no_yaml(tmp_path):
     load_ruleset(TOY, cache_dir=tmp_path)
     code = (
-        "import sys; from pathlib import Path; from engine.rules.ruleset import load_ruleset\n"
+        "import sys; from pathlib import Path; from engine.rules.load import load_ruleset\n"
         f"r = load_ruleset(Path({str(TOY)!r}), cache_dir=Path({str(tmp_path)!r}))\n"
         "assert r.id == 'toy'; sys.exit('ruamel.yaml' in sys.modules)"
     )

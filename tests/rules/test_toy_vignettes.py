@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.evaluation import Evaluator
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.vignettes import cases_in, run
 
 TOY = Path(__file__).parents[1] / "rulesets/toy"

@@ -10,7 +10,7 @@ from requests_kit import Day
 from starlette.testclient import TestClient
 
 from engine.evaluation import Evaluator
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.service.app import create_app
 from engine.service.feedback import Feedback
 from engine.settings import Settings

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.evaluation import Evaluator
-from engine.rules.ruleset import load_ruleset
+from engine.rules.load import load_ruleset
 from engine.service.app import create_app
 from engine.settings import Settings
 
