@@ -35,8 +35,8 @@ bench: $(STAMP) ## the figures, as ratios against a named rival or limit
 	@for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 lock: ## pin what pyproject.toml asks for
-	@$(BIN)/python -m uv pip compile pyproject.toml --group dev --universal --no-header --quiet \
-		 --output-file requirements.lock
+	@$(BIN)/python -m uv pip compile pyproject.toml --group dev --universal --no-header --no-annotate --quiet \
+		--output-file requirements.lock
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) reports build dist

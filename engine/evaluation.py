@@ -7,7 +7,7 @@ findings out of what it answers. `explain` answers for any rule why it fires, do
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -17,19 +17,18 @@ from engine.explanation.missing import Outcomes, listed, proved
 from engine.explanation.proof import Proof
 from engine.explanation.state import rules_by_name
 from engine.explanation.tree import Node, Trees
-from engine.facts.base import ORDER
+from engine.explanation.verdict import VERDICTS, Explanation
 from engine.facts.kinds.data_quality import of_a_rare_concept
-from engine.findings import Source, because_of, finding, gravest_first, merged, standing, ways_to_change
+from engine.findings import Source, because_from, finding, gravest_first, merged, standing, ways_to_change
 from engine.identity import evidence_hash
 from engine.inference.anchors import Anchors
 from engine.inference.backends import make_backend
 from engine.inference.plain import PlainBackend, Session
 from engine.inference.port import Backend
-from engine.model.fact import ABSENT, PRESENT, UNKNOWN, Fact, Reason
-from engine.model.finding import Evaluation, Finding, HeldBack, Missing, RulesetId
+from engine.model.fact import UNKNOWN, Fact, Reason
+from engine.model.finding import Evaluation, Finding, Missing, RulesetId
 from engine.model.problem import Problem
 from engine.model.record import Medication, Record
-from engine.rules.info import Source as Citation
 from engine.rules.program import Derived, Issue
 from engine.rules.program import Literal as Test
 from engine.rules.ruleset import Ruleset
@@ -38,29 +37,6 @@ QUALITY = "data-quality"               # the group of issues that speak of the d
 
 MissingMode = Literal["none", "listed", "proved"]
 """How much is said of what is missing: nothing, candidates (batch), or only what was proved to change the outcome."""
-
-
-Verdict = Literal["fires", "does not fire", "undetermined", "held back"]
-VERDICTS: Mapping[str, Verdict] = {UNKNOWN: "undetermined", ABSENT: "does not fire", PRESENT: "fires"}
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one rule fires, does not fire or is undetermined for one patient (and one order)."""
-
-    rule: str
-    version: str
-    status: str
-    title: str
-    patient: str
-    as_of: date
-    verdict: Verdict
-    severity: str = ""
-    display: str = ""
-    order: str = ""
-    tree: tuple[Node, ...] = ()
-    held_back_by: tuple[HeldBack, ...] = ()
-    missing: tuple[Missing, ...] = ()
-    sources: tuple[Citation, ...] = ()
 
 
 class Evaluator:
@@ -79,7 +55,7 @@ class Evaluator:
             for name, info in facts.items()
             if info.kind == "elapsed" and not (info.concepts or info.drugs or info.needs)
         )
-        self._quality = frozenset(name for name, info in ruleset.fact_info.items() if info.kind == QUALITY)
+        self._quality = frozenset(name for name, info in facts.items() if info.kind == QUALITY)
 
     def evaluate(self, record: Record, missing: MissingMode = "listed") -> Evaluation:
         """The whole answer for one record at `record.as_of`."""
@@ -104,13 +80,18 @@ class _Reasoning:
         self.disagreements: list[str] = []
         self.conclusions: dict[str, str] = {}
 
+    @cached_property
+    def orders(self) -> tuple[tuple[Medication, dict[str, Fact]], ...]:
+        """Each current order with its facts."""
+        current = self.base.current_orders(self.record)
+        return tuple((order, self.base.compute_order(self.record, order, self.facts)) for order in current)
+
     # -- evaluation -----------------------------------------------------------------------------------------------
 
     def evaluation(self, missing: MissingMode) -> Evaluation:
-        entered = self.e.anchors.entered(self.values)
-        orders = list(self._orders())
         entered_by = self.e.anchors.entered
-        per_order = [(order, facts, entered_by(self.values | _known(facts), "order")) for order, facts in orders]
+        entered = entered_by(self.values)
+        per_order = [(order, facts, entered_by(self.values | _known(facts), "order")) for order, facts in self.orders]
         relevant = bool(entered) or any(names for _, _, names in per_order)
         problems = self.record.problems if relevant else (*self.record.problems, *self._set_aside())
         found: list[Finding] = []
@@ -152,22 +133,28 @@ class _Reasoning:
         state = self._inferred("patient", self.values)
         source = self._source(state, self.facts)
         found = [finding(issue, source) for issue in self.e.anchors.issues() if issue.name in names]
-        found = [self._with_relevance(f, source) if f is not None and f.group == QUALITY else f for f in found]
+        found = [self._with_relevance(f) if f is not None and f.group == QUALITY else f for f in found]
         return [self._with_missing(f, source, self.values, missing) for f in found if f is not None]
 
-    def _with_relevance(self, f: Finding, source: Source) -> Finding:
+    def _with_relevance(self, f: Finding) -> Finding:
         """Data quality of common concepts is a finding because the patient is relevant: the reason belongs to it."""
         evidence = tuple(e for because in f.because for e in because.evidence)
         if of_a_rare_concept(evidence, self.record, self.base.tables):
             return f
-        anchor = self.e.anchors.first(self.values)
-        if not anchor:
-            known = (self.values | _known(facts) for _, facts in self._orders())
-            anchor = next((fact for values in known if (fact := self.e.anchors.first(values, "order"))), "")
-        if not anchor or anchor.startswith(ORDER) or any(anchor == because.fact for because in f.because):
+        anchor = self._anchor()
+        if anchor is None or any(anchor.name == because.fact for because in f.because):
             return f
-        because = (*f.because, because_of(anchor, source))
+        because = (*f.because, because_from(anchor))
         return msgspec.structs.replace(f, because=because, evidence_hash=evidence_hash(because))
+
+    def _anchor(self) -> Fact | None:
+        """The fact that makes the patient relevant: of the patient, else of an order."""
+        if name := self.e.anchors.first(self.values):
+            return self.facts[name]
+        for _, facts in self.orders:
+            if name := self.e.anchors.first(self.values | _known(facts), "order"):
+                return facts.get(name) or self.facts[name]
+        return None
 
     def _order_findings(
         self, order: Medication, facts: Mapping[str, Fact], names: frozenset[str], missing: MissingMode
@@ -189,10 +176,6 @@ class _Reasoning:
         if part == "patient":
             self.conclusions = dict(concluded.conclusions.values)
         return self.e.plain.session(known, concluded.conclusions)
-
-    def _orders(self) -> Iterator[tuple[Medication, dict[str, Fact]]]:
-        for medication in self.base.current_orders(self.record):
-            yield medication, self.base.compute_order(self.record, medication, self.facts)
 
     def _source(self, state: Session, facts: Mapping[str, Fact], order: Medication | None = None) -> Source:
         rules = self.e.rules
@@ -262,50 +245,53 @@ class _Reasoning:
     # -- explanation ----------------------------------------------------------------------------------------------
 
     def explanations(self, name: str) -> Iterator[Explanation]:
-        issue = self.e.rules[name]
-        if not issue.order:
+        if not self.e.rules[name].order:
             yield self._explanation(name, self._source(self.e.plain.session(self.values), self.facts), self.values)
             return
-        orders = list(self._orders())
-        for order, facts in orders:
+        for order, facts in self.orders:
             values = self.values | _known(facts)
             source = self._source(self.e.plain.session(values), {**self.facts, **facts}, order)
             yield self._explanation(name, source, values)
-        if not orders:
-            nothing = self._explanation(name, self._source(self.e.plain.session(self.values), self.facts), self.values)
+        if not self.orders:
             tree = (Node(text="the patient has no current order", truth="false"),)
-            yield msgspec.structs.replace(nothing, verdict="does not fire", tree=tree, missing=())
+            yield msgspec.structs.replace(self._headed(name), tree=tree)
 
-    def _explanation(self, name: str, source: Source, values: Mapping[str, str]) -> Explanation:
-        rule, info = self.e.rules[name], self.e.ruleset.info[name]
-        trees = Trees(self.e.rules, source.state, source.fact, self.e.ruleset.title_of, self.e.ruleset.info)
-        value = source.state.value(name)
-        explanation = Explanation(
+    def _headed(self, name: str, order: str = "") -> Explanation:
+        """An explanation that says of what it speaks, and no more than that the rule does not fire."""
+        info = self.e.ruleset.info[name]
+        return Explanation(
             rule=name,
             version=info.version,
             status=info.status,
             title=info.title,
             patient=self.patient,
             as_of=self.record.as_of,
-            order=f"{source.order} {source.ingredient}".strip(),
+            verdict="does not fire",
+            order=order,
             sources=info.sources,
-            verdict=VERDICTS.get(value, "fires"),
         )
+
+    def _explanation(self, name: str, source: Source, values: Mapping[str, str]) -> Explanation:
+        rule = self.e.rules[name]
+        explanation = self._headed(name, f"{source.order} {source.ingredient}".strip())
+        trees = Trees(self.e.rules, source.state, source.fact, self.e.ruleset.title_of, self.e.ruleset.info)
+        told = msgspec.structs.replace
         if not isinstance(rule, Issue):
-            tree = trees.of(Test(name, frozenset({value}), closed=value == UNKNOWN))
+            value = source.state.value(name)
+            tree = (trees.of(Test(name, frozenset({value}), closed=value == UNKNOWN)),)
             missing = self._missing_of_fact(rule, source, values) if value == UNKNOWN else ()
-            return msgspec.structs.replace(explanation, tree=(tree,), missing=missing)
-        explanation = msgspec.structs.replace(explanation, tree=trees.of_issue(rule))
+            return told(explanation, verdict=VERDICTS.get(value, "fires"), tree=tree, missing=missing)
+        explanation = told(explanation, tree=trees.of_issue(rule))
         found = finding(rule, source)
         if found is not None and found.held_back_by:
-            return msgspec.structs.replace(explanation, verdict="held back", held_back_by=found.held_back_by)
+            return told(explanation, verdict="held back", held_back_by=found.held_back_by)
         if found is not None:
-            explanation = msgspec.structs.replace(explanation, severity=found.severity, display=found.display)
+            explanation = told(explanation, verdict="fires", severity=found.severity, display=found.display)
         elif source.answering.can_fire(rule):
-            explanation = msgspec.structs.replace(explanation, verdict="undetermined")
+            explanation = told(explanation, verdict="undetermined")
         else:
-            return msgspec.structs.replace(explanation, verdict="does not fire")
-        return msgspec.structs.replace(explanation, missing=self._missing(name, source, values, "proved"))
+            return explanation
+        return told(explanation, missing=self._missing(name, source, values, "proved"))
 
 
 def _known(facts: Mapping[str, Fact]) -> dict[str, str]:

@@ -160,8 +160,14 @@ def _held(by: str, condition: Condition, source: Source) -> HeldBack:
 
 def because_of(name: str, source: Source) -> Because:
     """A base fact as a reason."""
-    fact = source.fact(name)
-    return Because(fact=name, value=fact.value, shown=fact.shown or f"{name}: {fact.value}", evidence=fact.evidence)
+    return because_from(source.fact(name))
+
+
+def because_from(fact: Fact) -> Because:
+    """A fact as a reason, in its own words or else by name and value."""
+    return Because(
+        fact=fact.name, value=fact.value, shown=fact.shown or f"{fact.name}: {fact.value}", evidence=fact.evidence
+    )
 
 
 def ways_to_change(issue: Issue, source: Source) -> Ways:

@@ -17,6 +17,7 @@ import pytest
 import ruamel.yaml
 
 from engine.evaluation import Evaluator
+from engine.fhir.compose import compose_bundle
 from engine.fhir.decode import Document, read_documents
 from engine.fhir.record import Scope, read_records
 from engine.inference.backends import available, make_backend
@@ -214,3 +215,21 @@ def test_a_finding_says_that_the_birth_date_is_missing() -> None:
     assert "date of birth" in age.ask_for or "birth date" in age.ask_for
     assert age.would_change["under-18"].lost == ("mimic-achr-mg-in-als high",)
     assert "age" not in [missing.fact for f in evaluator().evaluate(known, "proved").findings for missing in f.missing]
+
+
+def test_unusable_routine_data_rest_on_what_makes_the_patient_relevant_an_order_included() -> None:
+    """A patient with nothing but a high dose and an ALT without unit: the ALT is told because of the order."""
+    case = {
+        "id": "dose", "now": "2025-06-01", "patient": {"sex": "male", "birth": "1960-01-01"},
+        "facts": [
+            {"r": "MedicationRequest", "c": "pyridostigmine", "status": "active", "single_mg": 180},
+            {"r": "Observation", "c": "alt", "v": 50, "d": "2025-05-20"},
+        ],
+    }
+    (whole,) = records_of(compose_bundle(case, evaluator().ruleset.terminology), case["now"])
+    findings = {finding.issue: finding for finding in evaluator().evaluate(whole).findings}
+
+    told = findings["dq-unit-missing"]
+    assert findings["pyridostigmine-dose-high"].order in told.references
+    again = evaluator().evaluate(reduced(whole, told)).findings
+    assert "dq-unit-missing" in {finding.issue for finding in again}

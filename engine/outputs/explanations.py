@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from engine.evaluation import Explanation
 from engine.explanation.tree import Node
+from engine.explanation.verdict import Explanation
 from engine.outputs.markdown import plain
 from engine.outputs.wording import because_line, evidence_line, missing_line
 
