@@ -26,6 +26,7 @@ check: $(STAMP) ## ruff, mypy, import-linter, the rule checker, the docs
 	@$(BIN)/lint-imports
 	@$(BIN)/endplate rules check
 	@$(BIN)/endplate rules docs --check
+	@$(BIN)/endplate forms check
 	@$(BIN)/python -m pytest -q tests/docs
 
 soak: $(STAMP) ## the long forms of the random and endurance tests

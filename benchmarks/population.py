@@ -7,6 +7,7 @@ statins, beta-blockers, macrolides). The seed is fixed: the same number gives th
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-EXAMPLES = Path(__file__).resolve().parent.parent / "fhir_examples/patients"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES, VECTORS = ROOT / "fhir_examples/patients", ROOT / "tests/vectors"
 LOINC, RXNORM, SNOMED = "http://loinc.org", "http://www.nlm.nih.gov/research/umls/rxnorm", "http://snomed.info/sct"
 LABORATORY = (
     ("718-7", "Hemoglobin [Mass/volume] in Blood", "g/dL", 11, 17),
@@ -100,14 +102,30 @@ def ordinary(number: int) -> Json:
 def relevant(number: int) -> Json:
     """One of the example patients under an id of its own."""
     paths = sorted(EXAMPLES.glob("*.json"))
-    bundle: Json = json.loads(paths[number % len(paths)].read_text("utf-8"))
+    return renamed(json.loads(paths[number % len(paths)].read_text("utf-8")), number)
+
+
+def vectors(rounds: int, encodings: tuple[str, ...] = ("primary", "alt", "messy")) -> Iterator[Json]:
+    """The 255 test patients, all relevant, in each encoding, `rounds` times under ids of their own."""
+    for number in range(rounds):
+        for encoding in encodings:
+            with gzip.open(VECTORS / f"{encoding}.ndjson.gz") as lines:
+                for line in lines:
+                    yield renamed(json.loads(line), number, encoding)
+
+
+def renamed(bundle: Json, *names: object) -> Json:
+    """A Bundle with other ids."""
+    suffix = "".join(f"-{name}" for name in names)
     text = json.dumps(bundle)
     for entry in bundle["entry"]:
-        name = f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
-        text = text.replace(f'{name}"', f'{name}-{number}"')
+        if "id" in entry["resource"]:
+            name = f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
+            text = text.replace(f'{name}"', f'{name}{suffix}"')
     copy: Json = json.loads(text)
     for entry in copy["entry"]:
-        entry["resource"]["id"] += f"-{number}"
+        if "id" in entry["resource"]:
+            entry["resource"]["id"] += suffix
     return copy
 
 

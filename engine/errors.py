@@ -5,6 +5,7 @@
     ├── RulesetError          a ruleset is refused; holds all its faults, each with its place
     ├── BackendError          an inference backend failed or is not installed
     ├── RunError              a batch stopped before its end; what it did is kept and `--resume` goes on
+    ├── RemoteError           another server refused, failed or did not answer
     ├── OutputError           what would be written is not valid: a fault of ours
     └── SettingsError         a setting is missing or contradicts another
 
@@ -69,6 +70,10 @@ class BackendError(EndplateError):
 
 class RunError(EndplateError):
     """A batch stopped before its end: disk full, a worker was killed. What it did is kept."""
+
+
+class RemoteError(EndplateError):
+    """Another server refused, failed or did not answer. Names its origin, never what it said of patients."""
 
 
 class OutputError(EndplateError):

@@ -7,13 +7,14 @@ findings out of what it answers. `explain` answers for any rule why it fires, do
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import msgspec
 
 from engine.explanation.answers import Answering
-from engine.explanation.missing import Outcomes, listed, proved
+from engine.explanation.memory import Memory
+from engine.explanation.missing import Outcomes, WhatIf, changes_of, listed, proved
 from engine.explanation.proof import Proof
 from engine.explanation.state import rules_by_name
 from engine.explanation.tree import Node, Trees
@@ -24,7 +25,7 @@ from engine.identity import evidence_hash
 from engine.inference.anchors import Anchors
 from engine.inference.backends import make_backend
 from engine.inference.plain import PlainBackend, Session
-from engine.inference.port import Backend
+from engine.inference.port import Backend, Begun, Part
 from engine.model.fact import UNKNOWN, Fact, Reason
 from engine.model.finding import Evaluation, Finding, Missing, RulesetId
 from engine.model.problem import Problem
@@ -49,6 +50,7 @@ class Evaluator:
         self.backend = backend or make_backend("plain", ruleset.program)
         self.rules = rules_by_name(ruleset.program)
         self.anchors = Anchors(ruleset.program)
+        self.memory = Memory(ruleset.program)
         facts = ruleset.fact_info
         self.of_birth = frozenset(
             name
@@ -61,9 +63,9 @@ class Evaluator:
         """The whole answer for one record at `record.as_of`."""
         return _Reasoning(self, record).evaluation(missing)
 
-    def explain(self, record: Record, rule: str) -> tuple[Explanation, ...]:
+    def explain(self, record: Record, rule: str, missing: MissingMode = "proved") -> tuple[Explanation, ...]:
         """The verdict on one issue: one explanation, or one for each current order of the patient."""
-        return tuple(_Reasoning(self, record).explanations(rule))
+        return tuple(_Reasoning(self, record).explanations(rule, missing))
 
 
 class _Reasoning:
@@ -78,6 +80,7 @@ class _Reasoning:
         self.patient = record.person.reference
         self.notes: list[str] = []
         self.disagreements: list[str] = []
+        self.begun: list[Begun] = []
         self.conclusions: dict[str, str] = {}
 
     @cached_property
@@ -96,10 +99,13 @@ class _Reasoning:
         problems = self.record.problems if relevant else (*self.record.problems, *self._set_aside())
         found: list[Finding] = []
         if relevant or any(name in self.values for name in self.e._quality):
-            found += self._patient_findings(entered | self.e.anchors.free(), missing)
-            for order, facts, names in per_order:
-                if names:
-                    found += self._order_findings(order, facts, names, missing)
+            # all is asked before anything is explained: what is held against the answers is worked out meanwhile
+            patient = self._source(self._inferred("patient", self.values), self.facts, self.values)
+            orders = [(self._of_order(order, facts), names) for order, facts, names in per_order if names]
+            found += self._patient_findings(patient, entered | self.e.anchors.free(), missing)
+            for source, names in orders:
+                found += self._order_findings(source, names, missing)
+            self._hear()
         unmuted = gravest_first(merged(f for f in found if not f.held_back_by))
         ruleset = self.e.ruleset
         return Evaluation(
@@ -129,12 +135,10 @@ class _Reasoning:
             for evidence in fact.evidence:
                 yield Problem("unusable-datum", evidence.reference, name.rpartition(".")[2].replace("-", " "))
 
-    def _patient_findings(self, names: frozenset[str], missing: MissingMode) -> list[Finding]:
-        state = self._inferred("patient", self.values)
-        source = self._source(state, self.facts)
+    def _patient_findings(self, source: Source, names: frozenset[str], missing: MissingMode) -> list[Finding]:
         found = [finding(issue, source) for issue in self.e.anchors.issues() if issue.name in names]
         found = [self._with_relevance(f) if f is not None and f.group == QUALITY else f for f in found]
-        return [self._with_missing(f, source, self.values, missing) for f in found if f is not None]
+        return [self._with_missing(f, source, missing) for f in found if f is not None]
 
     def _with_relevance(self, f: Finding) -> Finding:
         """Data quality of common concepts is a finding because the patient is relevant: the reason belongs to it."""
@@ -156,29 +160,38 @@ class _Reasoning:
                 return facts.get(name) or self.facts[name]
         return None
 
-    def _order_findings(
-        self, order: Medication, facts: Mapping[str, Fact], names: frozenset[str], missing: MissingMode
-    ) -> list[Finding]:
+    def _of_order(self, order: Medication, facts: Mapping[str, Fact]) -> Source:
         values = self.values | _known(facts)
-        state = self._inferred("order", values)
-        source = self._source(state, {**self.facts, **facts}, order)
+        return self._source(self._inferred("order", values), {**self.facts, **facts}, values, order)
+
+    def _order_findings(self, source: Source, names: frozenset[str], missing: MissingMode) -> list[Finding]:
         found = [finding(issue, source) for issue in self.e.anchors.issues("order") if issue.name in names]
-        return [self._with_missing(f, source, values, missing) for f in found if f is not None]
+        return [self._with_missing(f, source, missing) for f in found if f is not None]
 
-    def _inferred(self, part: Literal["patient", "order"], values: Mapping[str, str]) -> Session:
-        """What the backend concluded: plain's conclusions, whatever it held against them."""
+    def _inferred(self, part: Part, values: Mapping[str, str]) -> Session:
+        """What stands, plain's conclusions; what is held against them is heard at the end (`_hear`)."""
         known = values if part == "patient" else {**values, **self.conclusions}
-        concluded = self.e.backend.infer(known, part)
-        self.disagreements += [
-            f"{d.name}: plain {d.plain.value}, durable {d.durable.value}" for d in concluded.disagreements
-        ]
-        self.notes += concluded.notes
+        begun = self.e.backend.begin(known, part)
+        self.begun.append(begun)
         if part == "patient":
-            self.conclusions = dict(concluded.conclusions.values)
-        return self.e.plain.session(known, concluded.conclusions)
+            self.conclusions = dict(begun.conclusions.values)
+        return self.e.plain.session(known, begun.conclusions)
 
-    def _source(self, state: Session, facts: Mapping[str, Fact], order: Medication | None = None) -> Source:
-        rules = self.e.rules
+    def _hear(self) -> None:
+        """Waits for whatever the backend holds against each of its answers."""
+        for inference in (begun.finish() for begun in self.begun):
+            self.disagreements += [
+                f"{d.name}: plain {d.plain.value}, durable {d.durable.value}" for d in inference.disagreements
+            ]
+            self.notes += inference.notes
+
+    def _source(
+        self, state: Session, facts: Mapping[str, Fact], values: Mapping[str, str], order: Medication | None = None
+    ) -> Source:
+        rules, anchors = self.e.rules, self.e.anchors
+        part: Part = "order" if order else "patient"
+        draft = order is not None and order.status == "draft"
+        stands = partial(standing, program=self.e.ruleset.program, draft=draft)
         fragile = frozenset(name for name, fact in facts.items() if fact.reason is Reason.CONFLICTING)
         return Source(
             program=self.e.ruleset.program,
@@ -192,48 +205,38 @@ class _Reasoning:
             tenant=self.e.tenant,
             order=order.reference if order else "",
             ingredient=order.ingredient if order else "",
-            draft=order is not None and order.status == "draft",
+            draft=draft,
+            memory=self.e.memory,
+            values=values,
+            what_if=WhatIf(values, state, anchors.issues(part), partial(anchors.may_fire, part=part), stands),
             of_birth=self.e.of_birth,
         )
 
     # -- what is missing ------------------------------------------------------------------------------------------
 
-    def _with_missing(self, f: Finding, source: Source, values: Mapping[str, str], mode: MissingMode) -> Finding:
+    def _with_missing(self, f: Finding, source: Source, mode: MissingMode) -> Finding:
         if mode == "none" or f.held_back_by:
             return f
-        return msgspec.structs.replace(f, missing=self._missing(f.issue, source, values, mode))
+        return msgspec.structs.replace(f, missing=self._missing(f.issue, source, mode))
 
-    def _missing(
-        self, name: str, source: Source, values: Mapping[str, str], mode: MissingMode
-    ) -> tuple[Missing, ...]:
+    def _missing(self, name: str, source: Source, mode: MissingMode) -> tuple[Missing, ...]:
         issue = self.e.rules[name]
         assert isinstance(issue, Issue)  # noqa: S101 - only issues are asked about
         ways = ways_to_change(issue, source)
         if mode == "listed":
             return listed(ways, source.fact, source.ask_for)
+        find = partial(changes_of, ways, ask=source.what_if, about=name)
+        changes = self.e.memory.changes(issue, ways, source.values, find, draft=source.draft)
+        return proved(ways, changes, source.fact, source.ask_for)
 
-        def ask(answers: Mapping[str, str]) -> Outcomes:
-            return self._outcomes({**values, **answers}, source)
-
-        def concerns(outcomes: Outcomes) -> object:
-            return frozenset(o for o in outcomes if o[0] == name)
-
-        return proved(ways, source.fact, source.ask_for, ask=ask, concerns=concerns)
-
-    def _outcomes(self, values: Mapping[str, str], source: Source) -> Outcomes:
-        """Everything that would stand with these values, in the part that `source` speaks of."""
-        state = self.e.plain.session(values)
-        issues = self.e.anchors.issues("order" if source.order else "patient")
-        return standing(issues, self.e.ruleset.program, state, draft=source.draft)
-
-    def _missing_of_fact(self, rule: Derived, source: Source, values: Mapping[str, str]) -> tuple[Missing, ...]:
+    def _missing_of_fact(self, rule: Derived, source: Source) -> tuple[Missing, ...]:
         """The answers that would decide a derived fact."""
 
         def ask(answers: Mapping[str, str]) -> Outcomes:
-            return frozenset({(rule.name, self.e.plain.session({**values, **answers}).value(rule.name), "")})
+            return frozenset({(rule.name, source.state.answered(answers).value(rule.name), "")})
 
         ways = tuple(way for way in source.answering.into(rule.name, frozenset(rule.values) - {UNKNOWN}) if way)
-        return proved(ways, source.fact, source.ask_for, ask=ask, concerns=lambda outcomes: outcomes)
+        return proved(ways, changes_of(ways, ask=ask, about=rule.name), source.fact, source.ask_for)
 
     def _told(self, found: list[Finding]) -> dict[str, Fact]:
         """Known facts, unknown ones for which something was found, and those listed as missing."""
@@ -244,14 +247,15 @@ class _Reasoning:
 
     # -- explanation ----------------------------------------------------------------------------------------------
 
-    def explanations(self, name: str) -> Iterator[Explanation]:
+    def explanations(self, name: str, missing: MissingMode) -> Iterator[Explanation]:
         if not self.e.rules[name].order:
-            yield self._explanation(name, self._source(self.e.plain.session(self.values), self.facts), self.values)
+            source = self._source(self.e.plain.session(self.values), self.facts, self.values)
+            yield self._explanation(name, source, missing)
             return
         for order, facts in self.orders:
             values = self.values | _known(facts)
-            source = self._source(self.e.plain.session(values), {**self.facts, **facts}, order)
-            yield self._explanation(name, source, values)
+            source = self._source(self.e.plain.session(values), {**self.facts, **facts}, values, order)
+            yield self._explanation(name, source, missing)
         if not self.orders:
             tree = (Node(text="the patient has no current order", truth="false"),)
             yield msgspec.structs.replace(self._headed(name), tree=tree)
@@ -271,7 +275,7 @@ class _Reasoning:
             sources=info.sources,
         )
 
-    def _explanation(self, name: str, source: Source, values: Mapping[str, str]) -> Explanation:
+    def _explanation(self, name: str, source: Source, mode: MissingMode) -> Explanation:
         rule = self.e.rules[name]
         explanation = self._headed(name, f"{source.order} {source.ingredient}".strip())
         trees = Trees(self.e.rules, source.state, source.fact, self.e.ruleset.title_of, self.e.ruleset.info)
@@ -279,7 +283,7 @@ class _Reasoning:
         if not isinstance(rule, Issue):
             value = source.state.value(name)
             tree = (trees.of(Test(name, frozenset({value}), closed=value == UNKNOWN)),)
-            missing = self._missing_of_fact(rule, source, values) if value == UNKNOWN else ()
+            missing = self._missing_of_fact(rule, source) if value == UNKNOWN and mode == "proved" else ()
             return told(explanation, verdict=VERDICTS.get(value, "fires"), tree=tree, missing=missing)
         explanation = told(explanation, tree=trees.of_issue(rule))
         found = finding(rule, source)
@@ -291,7 +295,7 @@ class _Reasoning:
             explanation = told(explanation, verdict="undetermined")
         else:
             return explanation
-        return told(explanation, missing=self._missing(name, source, values, "proved"))
+        return explanation if mode == "none" else told(explanation, missing=self._missing(name, source, mode))
 
 
 def _known(facts: Mapping[str, Fact]) -> dict[str, str]:

@@ -6,16 +6,17 @@ reason. Adjustments apply in the order in which the case names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from engine.explanation.answers import Answering, Ways, narrow
-from engine.explanation.missing import Outcomes, listed
+from engine.explanation.memory import Memory
+from engine.explanation.missing import Outcomes, WhatIf, listed
 from engine.explanation.proof import Facts, Proof, union
 from engine.explanation.state import State
 from engine.identity import evidence_hash, identifier
-from engine.model.fact import Fact
+from engine.model.fact import PRESENT, Fact
 from engine.model.finding import DISPLAYS, SEVERITIES, Because, Finding, HeldBack
 from engine.rules.info import RuleInfo
 from engine.rules.program import Adjustment, Condition, Gate, Issue, IssueCase, Program, literals
@@ -40,6 +41,9 @@ class Source(msgspec.Struct, frozen=True):
     state: State
     proof: Proof
     answering: Answering
+    what_if: WhatIf
+    memory: Memory
+    values: Mapping[str, str]              # of the known base facts
     fact: Callable[[str], Fact]            # base fact, known or unknown
     ask_for: Callable[[str], str]
     patient: str
@@ -50,12 +54,14 @@ class Source(msgspec.Struct, frozen=True):
     of_birth: frozenset[str] = frozenset()   # facts that the birth date alone decides
 
 
-def stands(issue: Issue, case: IssueCase, program: Program, state: State, *, draft: bool) -> Standing:
+def stands(
+    issue: Issue, case: IssueCase, program: Program, truth: Callable[[Condition], bool | None], *, draft: bool
+) -> Standing:
     """Severity and display of a true case (rule language, "Policies")."""
     severity, display, applied = case.severity, "", []
     for name in case.adjust:
         adjustment = program.adjustments[name]
-        if state.truth(adjustment.when) is True:
+        if truth(adjustment.when) is True:
             severity = adjusted(severity, adjustment)
             display = adjustment.display or display
             applied.append(name)
@@ -63,16 +69,15 @@ def stands(issue: Issue, case: IssueCase, program: Program, state: State, *, dra
     return Standing(severity, display or case.display or default, tuple(applied))
 
 
-def standing(issues: Iterable[Issue], program: Program, state: State, *, draft: bool) -> Outcomes:
+def standing(issues: Iterable[Issue], state: State, *, program: Program, draft: bool) -> Outcomes:
     """Every issue that stands, with severity and display: a case is true, and neither `unless` nor a gate mutes it."""
-    gates = [gate for gate in program.gates if state.truth(gate.when) is True]
     found = set()
     for issue in issues:
-        index = state.case(issue.name)
-        if index is None or (issue.unless is not None and state.truth(issue.unless) is True):
+        if state.value(issue.name) != PRESENT:
             continue
-        if not any(mutes(gate, issue.group) for gate in gates):
-            how = stands(issue, issue.cases[index], program, state, draft=draft)
+        index = state.case(issue.name)
+        if index is not None and not any(gates_against(issue, program, state)):
+            how = stands(issue, issue.cases[index], program, state.truth, draft=draft)
             found.add((issue.name, how.severity, how.display))
     return frozenset(found)
 
@@ -82,6 +87,11 @@ def adjusted(severity: str, adjustment: Adjustment) -> str:
     if adjustment.severity == "one-step-lower":
         return SEVERITIES[min(SEVERITIES.index(severity) + 1, len(SEVERITIES) - 1)]
     return adjustment.severity or severity
+
+
+def gates_against(issue: Issue, program: Program, state: State) -> Iterator[Gate]:
+    """The gates that mute an issue now."""
+    return (gate for gate in program.gates if mutes(gate, issue.group) and state.truth(gate.when) is True)
 
 
 def mutes(gate: Gate, group: str) -> bool:
@@ -96,7 +106,7 @@ def finding(issue: Issue, source: Source) -> Finding | None:
     if index is None:
         return None
     case = issue.cases[index]
-    standing = stands(issue, case, source.program, state, draft=source.draft)
+    standing = stands(issue, case, source.program, state.truth, draft=source.draft)
     facts = reasons(issue, index, source)
     because = tuple(because_of(name, source) for name in facts)
     rule = source.info[issue.name]
@@ -125,6 +135,13 @@ def finding(issue: Issue, source: Source) -> Finding | None:
 def reasons(issue: Issue, index: int, source: Source) -> Facts:
     """Base facts of the true case and of all that its summary lists, of what keeps higher cases, `unless` and gates
     from being true, of adjustments."""
+    if "{list}" in (issue.cases[index].summary or source.info[issue.name].summary):
+        return _reasons(issue, index, source)      # what is listed may rest on more than the issue does
+    known, fragile = source.values, source.proof.fragile
+    return source.memory.reasons(issue, known, fragile, lambda: _reasons(issue, index, source))
+
+
+def _reasons(issue: Issue, index: int, source: Source) -> Facts:
     state, proof = source.state, source.proof
     case = issue.cases[index]
     parts = [proof.true(case.when)]
@@ -148,8 +165,7 @@ def held_back(issue: Issue, source: Source) -> tuple[HeldBack, ...]:
         held.append(_held("unless", issue.unless, source))
     held += [
         _held(f"gate: {gate.why}" if gate.why else "gate", gate.when, source)
-        for gate in source.program.gates
-        if mutes(gate, issue.group) and source.state.truth(gate.when) is True
+        for gate in gates_against(issue, source.program, source.state)
     ]
     return tuple(held)
 
@@ -176,6 +192,10 @@ def ways_to_change(issue: Issue, source: Source) -> Ways:
     A birth date that is not known belongs to them: the patient is treated as an adult, and the finding says so
     (clinical specification 1.2). Of other facts behind gates nobody is asked.
     """
+    return source.memory.recall(issue, source.values, lambda: _ways_to_change(issue, source))
+
+
+def _ways_to_change(issue: Issue, source: Source) -> Ways:
     index = source.state.case(issue.name)
     adjust = issue.cases[index].adjust if index is not None else ()
     policies = [source.program.adjustments[name].when for name in adjust]

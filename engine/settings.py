@@ -9,7 +9,17 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import SettingsError
@@ -42,6 +52,61 @@ class TrustedClient(BaseModel):
     tenant: str | None = None  # the `tenant` that its tokens must name; None: any or none
 
 
+class SourceSubscription(BaseModel):
+    """A subscription at a source. `heartbeat_seconds`: how often it must be heard at least; 0: that is not watched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=500)]
+    heartbeat_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
+
+
+class SourceSettings(BaseModel):
+    """One who tells what has changed, known by one of `secret` (in `secret_header`), `hmac_secret`, `iss` and
+    `proxy_identity`. With `fhir_url` what it does not tell is fetched there, as `client_id` with `key_file` if given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    secret_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-Endplate-Secret"  # noqa: S105
+    secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    hmac_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    iss: str | None = None
+    proxy_identity: str | None = None
+    fhir_url: AnyHttpUrl | None = None
+    client_id: str = ""
+    key_file: Path | None = None
+    scope: str = ""
+    token_url: str = ""
+    subscriptions: tuple[SourceSubscription, ...] = ()
+    unique_ids: bool = False  # no other source uses its ids for something else
+
+
+class SinkSettings(BaseModel):
+    """A FHIR server that is told of findings, as `client_id` with `key_file` if given. `version`: what it says itself
+    if empty. `fallback`: what it gets where it takes no DetectedIssue.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    url: AnyHttpUrl
+    version: Literal["", "R4", "R5"] = ""
+    fallback: Literal["communication", "flag", "none"] = "none"
+    client_id: str = ""
+    key_file: Path | None = None
+    key_id: str = ""
+    scope: str = ""
+    token_url: str = ""
+
+    @model_validator(mode="after")
+    def _a_client_has_a_key(self) -> SinkSettings:
+        if bool(self.client_id) != (self.key_file is not None):
+            raise ValueError("`client_id` and `key_file` belong together")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that can be set; the description of a field is its documentation."""
 
@@ -52,6 +117,9 @@ class Settings(BaseSettings):
     )
     ruleset: Annotated[Path | None, Field(description="folder of another ruleset")] = None
     valuesets: Annotated[tuple[Path, ...], Field(description="folders of a site's own value sets")] = ()
+    site: Annotated[
+        Path | None, Field(description="a site.yaml whose accepted entries count as value sets; also of the commands")
+    ] = None
     cache: Path = Field(default_factory=cache_folder, description="folder for compiled rulesets")
     tenant: Annotated[str, Field(description="part of the key of a patient, where ids repeat between hospitals")] = ""
     backend: Annotated[
@@ -83,7 +151,9 @@ class Settings(BaseSettings):
         Field(description="origins of browser clients that may call, such as `https://ehr.example.org`"),
     ] = ()
     max_body_bytes: Annotated[int, Field(ge=1024, description="largest request that is read")] = 16 * 1024 * 1024
-    threads: Annotated[int, Field(ge=1, le=64, description="evaluations at the same time")] = 4
+    threads: Annotated[
+        int, Field(ge=1, le=64, description="threads for large calls, and for all calls where the store is shared")
+    ] = 4
     observation_categories: Annotated[
         tuple[str, ...], Field(description="categories of Observations that prefetch asks for; empty: all Observations")
     ] = ("laboratory", "exam", "vital-signs", "procedure", "imaging", "survey", "therapy")
@@ -100,6 +170,14 @@ class Settings(BaseSettings):
         default_factory=data_folder,
         description="folder of the store and the audit trail (with `--dev`: in memory, and no trail)",
     )
+    database: Annotated[
+        SecretStr | None,
+        BeforeValidator(lambda given: given or None),
+        Field(description="address of a PostgreSQL database (`postgresql://user@host/name`); empty: a SQLite file"),
+    ] = None
+    database_connections: Annotated[
+        int, Field(ge=2, le=64, description="most connections of one process to the store")
+    ] = 8
     audit: Annotated[bool, Field(description="write the audit trail")] = True
     specialists: Annotated[
         tuple[str, ...],
@@ -114,14 +192,47 @@ class Settings(BaseSettings):
     requests_per_second: Annotated[
         int, Field(ge=0, description="requests of one client, over which it gets 429; 0: no limit")
     ] = 200
+    sources: Annotated[
+        tuple[SourceSettings, ...],
+        Field(description="who tells what has changed: JSON list, see the page on integration; empty: nobody"),
+    ] = ()
+    sinks: Annotated[
+        tuple[SinkSettings, ...],
+        Field(description="FHIR servers to tell of findings: JSON list, see the page on integration; empty: none"),
+    ] = ()
+    subscribers: Annotated[
+        tuple[AnyHttpUrl, ...],
+        Field(description="addresses whose origins may subscribe to findings; empty: there are no subscriptions"),
+    ] = ()
+    proxies: Annotated[
+        tuple[str, ...],
+        Field(description="addresses or networks of proxies that may say in a header which source calls"),
+    ] = ()
+    proxy_identity_header: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="header in which a proxy says which source calls")
+    ] = "X-Client-Identity"
     workers: Annotated[int, Field(ge=1, le=64, description="processes that serve")] = 1
     check_output: Annotated[bool, Field(description="check resources in suggestions with fhir.resources (slow)")] = (
         False
     )
 
+    @field_validator("sinks")
+    @classmethod
+    def _sinks_have_names_of_their_own(cls, sinks: tuple[SinkSettings, ...]) -> tuple[SinkSettings, ...]:
+        names = [sink.name for sink in sinks]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"two sinks are called `{twice}`")
+        return sinks
+
+    @property
+    def store(self) -> Path | str:
+        """Where the store is: a SQLite file, or the address of a database, which may hold a password."""
+        return self.database.get_secret_value() if self.database else self.data / "endplate.sqlite"
+
     def summary(self) -> dict[str, Any]:
         """What the log says at the start; keys of clients are left out."""
-        shown = self.model_dump(mode="json", exclude={"trusted_clients"}, exclude_defaults=True)
+        shown = self.model_dump(mode="json", exclude={"trusted_clients", "sources"}, exclude_defaults=True)
+        shown |= {"sources": [source.name for source in self.sources]} if self.sources else {}
         return shown | {"trusted": [client.iss for client in self.trusted_clients]}
 
 

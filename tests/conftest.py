@@ -10,6 +10,8 @@ import pytest
 
 from engine.inference.backends import available
 
+pytest_plugins = ["peers.fixtures"]
+
 ROOT = Path(__file__).resolve().parent.parent
 NO_DURABLE = "durable-rules is not installed"
 

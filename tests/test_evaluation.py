@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -12,10 +12,13 @@ import msgspec
 import pytest
 
 from engine.evaluation import Evaluator
-from engine.inference.backends import available, make_backend
+from engine.inference.backends import Both, available, make_backend
+from engine.inference.plain import PlainBackend
+from engine.inference.port import Inference, Part
 from engine.model.finding import Evaluation, Finding
 from engine.model.record import Diagnosis, Medication, Person, Quantity, Record, Result
 from engine.rules.load import load_ruleset
+from engine.rules.program import Conclusions
 
 TOY = Path(__file__).parent / "rulesets" / "toy"
 TODAY = date(2026, 3, 1)
@@ -209,3 +212,33 @@ def test_both_backends_conclude_the_same() -> None:
 
     assert evaluation.disagreements == ()
     assert set(found(evaluation)) == set(found(toy().evaluate(record(*CERTAIN, order("bright-a")))))
+
+
+def test_all_is_asked_before_anything_is_explained_and_every_answer_is_held_against_its_shadow() -> None:
+    said: list[str] = []
+
+    class Other:
+        """Answers late, and otherwise than plain."""
+
+        def ask(self, values: Mapping[str, str], part: Part = "patient") -> Callable[[], Inference]:
+            said.append(f"asked of the {part}")
+
+            def answer() -> Inference:
+                said.append(f"answered for the {part}")
+                return Inference(Conclusions(values={f"nobody.{part}": "present"}, cases={}))
+
+            return answer
+
+        def close(self) -> None: ...
+
+    program = toy().ruleset.program
+    evaluator = Evaluator(toy().ruleset, Both(PlainBackend(program), Other()), tenant="clinic")
+    patient = record(*CERTAIN, order("bright-a"), order("bright-b", number=2))
+
+    evaluation = evaluator.evaluate(patient, "proved")
+
+    parts = ("patient", "order", "order")
+    assert said == [f"asked of the {part}" for part in parts] + [f"answered for the {part}" for part in parts]
+    told = [one for one in evaluation.disagreements if one.startswith("nobody")]
+    assert told == [f"nobody.{part}: plain missing, durable present" for part in parts]
+    assert evaluation.findings == toy().evaluate(patient, "proved").findings

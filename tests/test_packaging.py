@@ -14,7 +14,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import ruamel.yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENT = ROOT / "fhir_examples/patients/mg-then-als.json"
@@ -101,20 +100,3 @@ def test_a_wheel_brings_all_that_it_needs(wheel: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     evaluated(python, tmp_path)
     assert run(sys.executable, *PIP, "--python", str(python), "check", cwd=tmp_path).returncode == 0
-
-
-def test_the_container_copies_what_exists_and_starts_a_command_that_exists() -> None:
-    """Building an image needs a daemon; what can be read of the two files is read here."""
-    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
-    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]
-    copied = {name for names in copies for name in names}
-    assert copied == allowed
-    assert all((ROOT / name).exists() for name in copied)
-    compose = ruamel.yaml.YAML(typ="safe").load(ROOT / "docker-compose.yml")
-    service = compose["services"]["endplate"]
-    command = f"CMD {json.dumps(service['command'])}"
-    assert command in lines
-    assert service["network_mode"] == "host"  # `--dev` listens on loopback alone
-    arguments = service["command"][1:]
-    assert {option for option in arguments if option.startswith("--")} <= {"--dev", "--port"}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write fhir_examples/ from its stories: `python tools/build_examples.py`; `--check` only compares.
 
-    fhir_examples/stories/<id>.yaml  ->  patients/<id>.json, bulk/*.ndjson, hooks/*.json, the table of README.md
+    fhir_examples/stories/<id>.yaml  ->  patients/<id>.json, bulk/, site/, hooks/, the table of README.md
 
 Codes come from the value sets of the ruleset through `compose_fact`; what surrounds the facts stands in
 tools/examples/surroundings.yaml. The same stories give the same bytes.
@@ -21,6 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from examples.bulk import export  # noqa: E402
 from examples.bundle import bundle_of  # noqa: E402
 from examples.hooks import requests  # noqa: E402
+from examples.site import feed  # noqa: E402
 from examples.story import load_stories  # noqa: E402
 from examples.table import readme  # noqa: E402
 from examples.world import World  # noqa: E402
@@ -29,7 +30,7 @@ from engine.terminology.load import load_terminology  # noqa: E402
 
 ROOT = HERE.parent
 FOLDER = ROOT / "fhir_examples"
-MADE = ("patients", "bulk", "hooks")
+MADE = ("patients", "bulk", "site", "hooks")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -43,6 +44,8 @@ def built() -> Iterator[tuple[Path, bytes]]:
         yield FOLDER / "patients" / f"{name}.json", pretty(bundle)
     for name, lines in export(bundles).items():
         yield FOLDER / "bulk" / name, b"".join(_encoder.encode(line) + b"\n" for line in lines)
+    for name, lines in feed(bundles).items():
+        yield FOLDER / "site" / name, b"".join(_encoder.encode(line) + b"\n" for line in lines)
     for name, request in requests(bundles).items():
         yield FOLDER / "hooks" / name, pretty(request)
     page = FOLDER / "README.md"

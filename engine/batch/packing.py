@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-_CHUNK = 1024 * 1024
+_CHUNK = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 PACKED = (".gz", ".zst")
@@ -25,11 +25,16 @@ class BrokenPackingError(OSError):
 
 def open_plain(path: str) -> BinaryIO:
     """The content of a file. Reading raises OSError, EOFError or zlib.error where it breaks off."""
-    stream = cast(io.BufferedReader, Path(path).open("rb", buffering=_CHUNK))  # noqa: SIM115 - the caller closes it
+    return unpacked(cast(io.BufferedReader, Path(path).open("rb", buffering=_CHUNK)))
+
+
+def unpacked(stream: io.BufferedReader) -> BinaryIO:
+    """The content of what a stream holds, which the caller closes."""
     head = stream.peek(4)[:4]
     if head[:2] == _GZIP:
-        stream.close()
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, gzip.open(path)), _CHUNK))
+        packed = gzip.GzipFile(fileobj=stream)
+        packed.myfileobj = cast(io.FileIO, stream)     # is closed with it
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, packed), _CHUNK))
     if head == _ZSTD:
         return io.BufferedReader(_Zstd(stream), _CHUNK)
     return stream
@@ -38,8 +43,12 @@ def open_plain(path: str) -> BinaryIO:
 def is_packed(path: str) -> bool:
     """Whether a file has to be read from its beginning."""
     with Path(path).open("rb") as stream:
-        head = stream.read(4)
-    return head[:2] == _GZIP or head == _ZSTD
+        return says_packed(stream.read(4))
+
+
+def says_packed(head: bytes) -> bool:
+    """Whether a file that begins so is packed."""
+    return head[:2] == _GZIP or head[:4] == _ZSTD
 
 
 def needs_zstd(paths: Iterable[str]) -> bool:
@@ -81,7 +90,7 @@ class _Zstd(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast(bytearray, buffer))
         while not self._plain:
-            packed = self._stream.read(_CHUNK // 8)
+            packed = self._stream.read(_CHUNK)
             if not packed:
                 if self._begun:
                     raise EOFError

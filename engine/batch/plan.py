@@ -6,6 +6,7 @@ Small files come together, large uncompressed NDJSON is cut at ends of lines; a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,12 +17,14 @@ from engine.batch.sources import Source
 from engine.errors import InputError
 from engine.fhir.decode import LARGEST, decode
 
-PART = 4 * 2**20                           # bytes of a part, more where there would be too many
+PART, LARGE_PART = 4 * 2**20, 32 * 2**20  # bytes of a part: small inputs are cut finely, large ones coarsely
+FEW_PARTS = 16                            # that an input has before its parts grow
 MOST_PARTS = 2_000
 PARTITION = 32 * 2**20                     # bytes of input for each partition of the patients
 MOST_PARTITIONS = 4096
-_SNIFFED = 256 * 1024                      # smaller files are read whole: nothing is won by cutting them
+SNIFFED = 256 * 1024                      # smaller files are read whole: nothing is won by cutting them
 _BLOCK = 1024 * 1024
+_COUNTED = 256 * 1024
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -39,7 +42,8 @@ Part = tuple[Piece, ...]
 
 def parts(sources: Sequence[Source], size: int = 0) -> Iterator[Part]:
     """The parts of the input in its order, each of about `size` bytes (0 = as fits the input)."""
-    size = size or max(PART, sum(source.size for source in sources) // MOST_PARTS)
+    total = sum(source.size for source in sources)
+    size = size or max(PART, min(total // FEW_PARTS, LARGE_PART), total // MOST_PARTS)
     held: list[Piece] = []
     filled = 0
     for index, source in enumerate(sources):
@@ -61,7 +65,7 @@ def partitions(sources: Sequence[Source], size: int = PARTITION) -> int:
 
 def _pieces(index: int, source: Source, size: int) -> Iterator[tuple[Piece, int]]:
     try:
-        lines = source.size > _SNIFFED and not source.deleted and _is_ndjson(source)
+        lines = source.size > SNIFFED and not source.deleted and _is_ndjson(source)
         packed = lines and is_packed(source.path)
     except BROKEN:                         # what is wrong with it is said where it is read
         lines = packed = False
@@ -78,7 +82,7 @@ def _pieces(index: int, source: Source, size: int) -> Iterator[tuple[Piece, int]
             start = end
 
 
-def _end_of_line(stream: BinaryIO, position: int) -> int:
+def _end_of_line(stream: BufferedReader, position: int) -> int:
     stream.seek(position - 1)
     while block := stream.readline(_BLOCK):
         if block.endswith(b"\n"):
@@ -86,19 +90,25 @@ def _end_of_line(stream: BinaryIO, position: int) -> int:
     return stream.tell()
 
 
-def _count(stream: BinaryIO, start: int, end: int) -> int:
+def _count(stream: BufferedReader, start: int, end: int) -> int:
     stream.seek(start)
-    count = 0
-    while start < end and (block := stream.read(min(_BLOCK, end - start))):
-        count += block.count(b"\n")
-        start += len(block)
+    count, block = 0, bytearray(_COUNTED)      # one block that stays in the cache of the processor
+    while start < end and (size := stream.readinto(memoryview(block)[: end - start])):
+        start += size
+        found = 0
+        while found := block.find(b"\n", found, size) + 1:     # for lines as long as ours faster than to count
+            count += 1
     return count
 
 
 def _is_ndjson(source: Source) -> bool:
-    """As the reader of documents decides: the first line is a JSON text, or the second one an object."""
     with open_plain(source.path) as stream:
-        first, second = _filled(stream), _filled(stream)
+        return is_ndjson(stream)
+
+
+def is_ndjson(stream: BinaryIO) -> bool:
+    """As the reader of documents decides: the first line is a JSON text, or the second one an object."""
+    first, second = _filled(stream), _filled(stream)
     if not second:
         return False
     return _decodes(first) or (first.lstrip()[:1] != b"[" and second.lstrip()[:1] == b"{" and _decodes(second))

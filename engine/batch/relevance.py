@@ -8,40 +8,38 @@ drug that only its name states) counts too. A record with none of these has no f
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 
+from engine.batch.drift import Alikes
 from engine.errors import InputError
 from engine.facts.base import ORDER
 from engine.facts.definition import Definition
+from engine.fhir.answers import RESPONSE, is_ours
 from engine.fhir.decode import decode
 from engine.fhir.elements import EMPTY, codings
-from engine.fhir.grouping import CARRIERS, MEDICATION_KINDS, SUPPORT_KINDS
+from engine.fhir.grouping import CARRIERS, KINDS, MEDICATION_KINDS, SUPPORT_KINDS
 from engine.fhir.lookup import Lookup
 from engine.fhir.medication_product import read_product
+from engine.fhir.record import declares_complete
 from engine.rules.program import Issue
 from engine.rules.ruleset import Ruleset
 
-_REMEMBERED = 100_000
-_LONGEST = 2_000                           # bytes of an element that is remembered
-_KINDS = frozenset(CARRIERS) | MEDICATION_KINDS | SUPPORT_KINDS
-_Key = TypeVar("_Key", bytes, tuple[str, bytes])
+_REMEMBERED = 20_000
+_LONGEST = 1_000                           # bytes of an element that is remembered
 _NESTED = frozenset({"Bundle", "Parameters", ""})
 
 
-class _Component(msgspec.Struct):
+class _Component(msgspec.Struct, gc=False):
     code: msgspec.Raw = msgspec.Raw()
 
 
-class _Reference(msgspec.Struct):
+class _Reference(msgspec.Struct, gc=False):
     reference: str = ""
 
 
-class _Resource(msgspec.Struct):
+class _Resource(msgspec.Struct, gc=False):
     resourceType: str = ""                             # noqa: N815
     id: str = ""
-    status: msgspec.Raw = msgspec.Raw()
     code: msgspec.Raw = msgspec.Raw()
     component: list[_Component] = []
     contained: msgspec.Raw = msgspec.Raw()
@@ -52,47 +50,57 @@ class _Resource(msgspec.Struct):
     medication: msgspec.Raw = msgspec.Raw()
     vaccineCode: msgspec.Raw = msgspec.Raw()                 # noqa: N815
     administeredProduct: msgspec.Raw = msgspec.Raw()         # noqa: N815
+    questionnaire: msgspec.Raw = msgspec.Raw()
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     resource: _Resource
     fullUrl: str = ""                                  # noqa: N815
 
 
-class _Bundle(msgspec.Struct):
+class _Bundle(msgspec.Struct, gc=False):
     resourceType: str                                  # noqa: N815
     entry: list[_Entry]
+    meta: msgspec.Raw = msgspec.Raw()
 
 
 class Relevance:
     """What in a resource may concern a rule, remembered by the bytes of its codes."""
 
-    def __init__(self, ruleset: Ruleset, lookup: Lookup) -> None:
+    def __init__(self, ruleset: Ruleset, lookup: Lookup, alikes: Alikes | None = None) -> None:
         self._lookup = lookup
+        self._alikes = alikes
         self._terminology = ruleset.terminology
         self.concepts, self.drugs = _rare(ruleset)
-        self._codes: dict[tuple[str, bytes], bool] = {}
+        self._codes: dict[str, dict[bytes, bool]] = {carrier: {} for carrier in CARRIERS.values()}
+        self._of_kind = {kind: self._codes[carrier] for kind, carrier in CARRIERS.items()}
         self._products: dict[bytes, bool] = {}
         self._decode_bundle = msgspec.json.Decoder(_Bundle).decode
         self._decode = msgspec.json.Decoder(_Resource).decode
 
     def code(self, carrier: str, raw: bytes) -> bool:
         """Whether the code of a resource or component may concern a rule. `raw`: a CodeableConcept as JSON."""
-        key = (carrier, raw)
-        found = self._codes.get(key)
+        codes = self._codes[carrier]
+        found = codes.get(raw)
         if found is None:
             known = self._lookup.known(carrier, codings(_decoded(raw)))
             found = known.named or known.suspicious or any(one.concept in self.concepts for one in known.meanings)
+            found = found or self.looks_alike(carrier, raw)
             if len(raw) <= _LONGEST:
-                _room(self._codes)[key] = found
+                _room(codes)[raw] = found
         return found
+
+    def looks_alike(self, carrier: str, raw: bytes) -> bool:
+        """Whether a code means nothing and looks as if it should; it is read so that it is counted."""
+        return self._alikes is not None and bool(self._alikes.of(carrier, raw))
 
     def product(self, raw: bytes) -> bool:
         """Whether a drug may concern a rule. `raw`: the CodeableConcept of an order as JSON."""
         found = self._products.get(raw)
         if found is None:
             product = read_product(_decoded(raw), None, EMPTY, self._terminology, lambda _: None)
-            found = bool(product.named) or any(drug.ingredient in self.drugs for drug in product.drugs)
+            ours = any(drug.ingredient in self.drugs for drug in product.drugs)
+            found = bool(product.named) or product.misspelt or ours
             if len(raw) <= _LONGEST:
                 _room(self._products)[raw] = found
         return found
@@ -100,13 +108,14 @@ class Relevance:
     def bundle(self, raw: bytes) -> str:
         """The patient ("Patient/x") of a Bundle that concerns no rule; "" = it has to be read.
 
-        Only of a plain Bundle: one Patient, whose data all the rest is, nothing contained or nested.
+        Only of a plain Bundle: one Patient, whose data all the rest is, nothing contained or nested, and no word of
+        its own on how complete it is.
         """
         try:
             bundle = self._decode_bundle(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
-        if bundle.resourceType != "Bundle":
+        if bundle.resourceType != "Bundle" or (bundle.meta and declares_complete(_decoded(bundle.meta), self._lookup)):
             return ""
         patients = [entry for entry in bundle.entry if entry.resource.resourceType == "Patient"]
         if len(patients) != 1 or not patients[0].resource.id:
@@ -115,10 +124,23 @@ class Relevance:
         url = patients[0].fullUrl
         if url and not url.endswith(own) and not url.startswith("urn:uuid:"):
             return ""
+        owners = (own, url)
+        of_kind = self._of_kind
         for entry in bundle.entry:
             resource = entry.resource
             kind = resource.resourceType
-            if kind in _NESTED or (kind in _KINDS and self._concerns(resource, kind, (own, url))):
+            if (
+                (codes := of_kind.get(kind)) is not None
+                and not resource.component
+                and not resource.contained
+                and (subject := resource.subject) is not None
+                and subject.reference in owners
+                and codes.get(bytes(resource.code)) is False
+            ):
+                continue                       # as most do: plain, and its code is known to mean nothing
+            if kind in SUPPORT_KINDS and not resource.contained:
+                continue
+            if kind in _NESTED or (kind in KINDS and self._concerns(resource, kind, owners)):
                 return ""
         return own
 
@@ -135,6 +157,8 @@ class Relevance:
     def _concerns(self, resource: _Resource, kind: str, owners: tuple[str, ...]) -> bool:
         if resource.contained:
             return True
+        if kind == RESPONSE:
+            return is_ours(_decoded(resource.questionnaire), self._terminology)
         carrier = CARRIERS.get(kind)
         subject = resource.subject or resource.patient
         if owners and (carrier or kind in MEDICATION_KINDS) and (subject is None or subject.reference not in owners):
@@ -193,14 +217,14 @@ def _read_by(fact: str, giver: dict[str, Definition]) -> tuple[set[str], set[str
     return concepts, drugs
 
 
-def _decoded(raw: bytes) -> object:
+def _decoded(raw: bytes | msgspec.Raw) -> object:
     try:
-        return decode(raw)
+        return decode(bytes(raw))
     except InputError:
         return None
 
 
-def _room(memory: dict[_Key, bool]) -> dict[_Key, bool]:
+def _room(memory: dict[bytes, bool]) -> dict[bytes, bool]:
     if len(memory) >= _REMEMBERED:
         memory.clear()
     return memory

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from engine.batch.compare import Differs
+from engine.batch.drift import Unknown
 from engine.batch.spill import sync, unfinished
 from engine.model.finding import Evaluation
 from engine.model.problem import Problem
@@ -55,9 +57,15 @@ class Counts(msgspec.Struct, tag="counts"):
     given: int = 0                         # Patient resources among the single ones
     wants: int = 0
     parked: int = 0
+    waiting: int = 0                       # stretches of lines that wait (engine/batch/skim.py)
+    picked: int = 0                        # patients whose waiting lines are needed
     findings: dict[str, int] = {}      # "issue severity"
     held_back: dict[str, int] = {}     # issue
     problems: dict[str, int] = {}      # code
+    fired: dict[str, int] = {}         # issue -> records in which it stands
+    compared: dict[str, int] = {}      # "issue what" (engine/batch/compare.py) -> records
+    differing: int = 0                     # records in which the two versions differ
+    not_compared: int = 0                  # records that could not be evaluated by one of them
 
     def add(self, other: Counts) -> None:
         """Adds what another part counted."""
@@ -70,9 +78,9 @@ class Counts(msgspec.Struct, tag="counts"):
                 setattr(self, name, value + getattr(other, name))
 
 
-Frame = Found | Silent | Odd | Counts
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Frame).decode
+Frame = Found | Silent | Odd | Differs | Unknown | Counts
+encode_frame = msgspec.msgpack.Encoder().encode
+decode_frame = msgspec.msgpack.Decoder(Frame).decode
 
 
 class ResultWriter:
@@ -88,6 +96,11 @@ class ResultWriter:
         self._stream = self._unfinished.open("wb")
         return self
 
+    @property
+    def enough_silent(self) -> bool:
+        """Whether further patients without findings are not kept."""
+        return self._silent >= MOST_SILENT
+
     def put(self, frame: Frame) -> None:
         """One frame; of the patients without findings only the first few are kept."""
         if isinstance(frame, Silent):
@@ -96,7 +109,10 @@ class ResultWriter:
                 return
         elif isinstance(frame, Odd):
             tally(self.counts.problems, frame.problem.code)
-        data = _encode(frame)
+        self._keep(frame)
+
+    def _keep(self, frame: Frame) -> None:
+        data = encode_frame(frame)
         self._stream.write(_LENGTH.pack(len(data)) + data)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -139,5 +155,5 @@ def tally(counts: dict[str, int], key: str) -> None:
 
 
 def _next(stream: BinaryIO) -> Frame:
-    frame: Frame = _decode(stream.read(*_LENGTH.unpack(stream.read(_LENGTH.size))))
+    frame: Frame = decode_frame(stream.read(*_LENGTH.unpack(stream.read(_LENGTH.size))))
     return frame

@@ -16,56 +16,62 @@ import msgspec
 
 from engine.batch.relevance import Relevance
 from engine.batch.spill import GONE, IDENTIFIERS, PARKED, PATIENT, SHARED, WANTED, Named, Row, Want
+from engine.fhir.answers import RESPONSE, is_ours
 from engine.fhir.bundle import parts_of
 from engine.fhir.decode import decode
 from engine.fhir.elements import EMPTY, Codings, Json, obj, objects, text
-from engine.fhir.grouping import CARRIERS, MEDICATION_KINDS, SUPPORT_KINDS, Group
+from engine.fhir.grouping import CARRIERS, KINDS, MEDICATION_KINDS, SUPPORT_KINDS, Group
 from engine.fhir.lookup import Lookup
 from engine.fhir.problems import problem
 from engine.fhir.references import identifier_of, identifiers_of, target_of
 from engine.fhir.subjects import patients_of
 from engine.model.problem import Problem
 
-_REFERENCE = re.compile(rb'(?:Medication|Organization)\\?/[^"#/\\?|]+')
+_REFERENCE = re.compile(rb'[MO](?:edication|rganization)\\?/[^"#/\\?|]+')
 _PLAIN = re.compile(r"Patient/[^/#?\s]+")
 _SHARED = ("Medication", "Organization")
-_KINDS = frozenset(CARRIERS) | MEDICATION_KINDS | SUPPORT_KINDS
+NESTED = frozenset({"", "Bundle", "Parameters", "OperationOutcome"})
+_NOTHING, _COMMON, _RARE, _TO_READ = "nothing", "common", "rare", "to read"
+_REMEMBERED, _LONGEST = 20_000, 1_000     # codes of resources that are remembered; bytes of the longest ones
 _SENTINEL = {"resourceType": "Patient", "id": "_"}      # an id that no Patient can have
 
 
-class _Coding(msgspec.Struct):
+class _Coding(msgspec.Struct, gc=False):
     system: str = ""
     code: str = ""
 
 
-class _Concept(msgspec.Struct):
+class _Concept(msgspec.Struct, gc=False):
     coding: list[_Coding] = []
 
 
-class _Component(msgspec.Struct):
-    code: _Concept | None = None
+class _Component(msgspec.Struct, gc=False):
+    code: msgspec.Raw = msgspec.Raw()
 
 
-class _Reference(msgspec.Struct):
+class Reference(msgspec.Struct, gc=False):
+    """Of a Reference no more than the string."""
+
     reference: str = ""
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, gc=False):
     versionId: str = ""      # noqa: N815
     lastUpdated: str = ""    # noqa: N815
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, gc=False):
     """What decides about a resource."""
 
     resourceType: str = ""   # noqa: N815
     id: str = ""
-    code: _Concept | None = None
-    subject: _Reference | None = None
-    patient: _Reference | None = None
+    code: msgspec.Raw = msgspec.Raw()
+    subject: Reference | None = None
+    patient: Reference | None = None
     component: list[_Component] = []
     contained: msgspec.Raw = msgspec.Raw()
     meta: _Meta | None = None
+    questionnaire: str = ""
 
 
 class Sink(Protocol):
@@ -76,14 +82,68 @@ class Sink(Protocol):
     def odd(self, found: Problem, file: str) -> None: ...
 
 
+class Meanings:
+    """What the codes of a resource and of its components, as JSON, mean to the rules; remembered by their bytes."""
+
+    def __init__(self, lookup: Lookup, relevance: Relevance) -> None:
+        self.lookup = lookup
+        self._relevance = relevance
+        self._concept = msgspec.json.Decoder(_Concept | None).decode
+        self._meant: dict[str, dict[tuple[bytes, ...], str]] = {carrier: {} for carrier in CARRIERS.values()}
+
+    def of(self, carrier: str, codes: tuple[bytes, ...]) -> str:
+        """Nothing, something common, something rare; or the resource has to be read in full to know."""
+        memory = self._meant[carrier]
+        found = memory.get(codes)
+        if found is None:
+            found = self._looked_up(carrier, codes)
+            if sum(map(len, codes)) <= _LONGEST:
+                if len(memory) >= _REMEMBERED:
+                    memory.clear()
+                memory[codes] = found
+        return found
+
+    def can_wait(self, carrier: str, codes: tuple[bytes, ...]) -> bool:
+        """Whether no rule is concerned by a resource of these codes alone."""
+        return self.of(carrier, codes) in (_NOTHING, _COMMON)
+
+    def _looked_up(self, carrier: str, codes: tuple[bytes, ...]) -> str:
+        try:
+            found = self._meaning(carrier, [self._concept(code) if code else None for code in codes])
+            alike = (self._relevance.looks_alike(carrier, code) for code in codes if code)
+            if found in (_NOTHING, _COMMON) and any(alike):
+                found = _RARE
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = _TO_READ
+        return found
+
+    def _meaning(self, carrier: str, concepts: list[_Concept | None]) -> str:
+        own = concepts[0]
+        if own is not None and not own.coding:
+            return _TO_READ
+        found = _NOTHING
+        for concept in concepts:
+            if concept is None:
+                continue
+            known = self.lookup.known(carrier, _codings(concept))
+            if (known.named or known.suspicious) if concept is own else not concept.coding:
+                return _RARE                   # it has to be read for another reason than its meaning
+            if known.meanings and found is _NOTHING:
+                found = _COMMON
+            if any(one.concept in self._relevance.concepts for one in known.meanings):
+                found = _RARE
+        return found
+
+
 class Router:
     """Sorts single resources into compartments: a kind of row, and the partition of its key."""
 
     def __init__(
-        self, lookup: Lookup, relevance: Relevance, partitions: int, sink: Sink, files: list[str]
+        self, meanings: Meanings, relevance: Relevance, partitions: int, sink: Sink, files: list[str]
     ) -> None:
-        self._lookup = lookup
+        self._lookup = meanings.lookup
         self._relevance = relevance
+        self._meanings = meanings
         self._partitions = partitions
         self._sink = sink
         self._files = files
@@ -105,18 +165,22 @@ class Router:
         if carrier is None:
             if kind in MEDICATION_KINDS and self._order(raw, file, seq, suffix):
                 return None
-            if kind in _KINDS or not kind or kind in ("Bundle", "Parameters", "OperationOutcome"):
+            if kind == RESPONSE and not is_ours(head.questionnaire, self._lookup.terminology):
+                return None
+            if kind in KINDS or kind in NESTED:
                 return self._content(raw, file, seq, suffix)
             return None
-        patient = _simple(head.subject or head.patient)
-        if not patient or (head.code is not None and not head.code.coding) or head.contained:
+        patient = simple(head.subject or head.patient)
+        codes = (bytes(head.code), *(bytes(part.code) for part in head.component))
+        means = self._meanings.of(carrier, codes)
+        if not patient or means is _TO_READ or head.contained:
             return self._content(raw, file, seq, suffix)
-        row = Row(patient, file, seq, suffix, raw, f"{kind}/{head.id}" if head.id else "")
-        if (meanings := self._means(carrier, head)) is not None:
-            self._keep(row if meanings & self._relevance.concepts else msgspec.structs.replace(row, rare=False))
-        elif row.key:
+        key = f"{kind}/{head.id}" if head.id else ""
+        if means is not _NOTHING:
+            self._keep(Row(patient, file, seq, suffix, raw, key, rare=means is _RARE))
+        elif key:
             meta = head.meta or _Meta()
-            gone = msgspec.structs.replace(row, raw=b"", version=meta.versionId, updated=meta.lastUpdated, rare=False)
+            gone = Row(patient, file, seq, suffix, b"", key, meta.versionId, meta.lastUpdated, rare=False)
             self._sink.put(PATIENT, self.partition(patient), gone)
         return None
 
@@ -128,7 +192,7 @@ class Router:
             if any(text(issue.get("severity")) in ("error", "fatal") for issue in objects(resource.get("issue"))):
                 self._odd(problem("failed-query", where, "is an error that stands where data should"), file)
             return
-        if kind and kind not in _KINDS:
+        if kind and kind not in KINDS:
             return
         problems: list[Problem] = []
         group = Group(self._lookup, problems)
@@ -139,7 +203,8 @@ class Router:
             return
         entry = group.entries[0]
         meta = obj(resource.get("meta"))
-        row = Row("", file, seq, suffix, raw or self._encode(resource), entry.key)
+        rare = kind not in SUPPORT_KINDS       # an encounter by itself concerns no rule
+        row = Row("", file, seq, suffix, raw or self._encode(resource), entry.key, rare=rare)
         if kind == "Patient":
             self._patient(resource, row)
         elif kind in _SHARED:
@@ -173,33 +238,22 @@ class Router:
         self.resource(content, raw, file, seq, suffix)
         return None
 
-    def _means(self, carrier: str, head: _Head) -> frozenset[str] | None:
-        """The concepts of a resource; None if it means nothing. What must be read for another reason is rare."""
-        concepts: set[str] = set()
-        kept = False
-        for code in (head.code, *(part.code for part in head.component)):
-            if code is None:
-                continue
-            known = self._lookup.known(carrier, _codings(code))
-            concepts.update(one.concept for one in known.meanings)
-            odd = (known.named or known.suspicious) if code is head.code else not code.coding
-            if odd:
-                return self._relevance.concepts
-            kept = kept or bool(known.meanings)
-        return frozenset(concepts) if kept else None
-
     def _order(self, raw: bytes, file: int, seq: int, suffix: str) -> bool:
         """A medication entry whose drug concerns no rule is kept unread; False: it has to be read."""
         kind, identity, subject, concerns = self._relevance.order(raw)
-        patient = "" if concerns or not identity else _simple(_Reference(subject))
+        patient = "" if concerns or not identity else simple(Reference(subject))
         if patient:
             self._keep(Row(patient, file, seq, suffix, raw, f"{kind}/{identity}", rare=False))
         return bool(patient)
 
     def _patient(self, resource: Json, row: Row) -> None:
-        self.given += 1
         name = row.key or f"Patient/_{row.file}-{row.seq}{row.suffix}"
-        self._sink.put(PATIENT, self.partition(name), msgspec.structs.replace(row, patient=name, rare=False))
+        self.there(name, resource)
+        self._sink.put(PATIENT, self.partition(name), msgspec.structs.replace(row, patient=name))
+
+    def there(self, name: str, resource: Json) -> None:
+        """Notes that a patient is given, and by which identifiers others may refer to it."""
+        self.given += 1
         for system, value in identifiers_of(resource):
             identifier = f"{system}|{value}"
             self._sink.put(IDENTIFIERS, self.partition(identifier), Named(identifier, name))
@@ -285,12 +339,17 @@ def _codings(concept: _Concept) -> Codings:
     return tuple([(one.system, code) for one in concept.coding if (code := one.code.strip())])
 
 
-def _simple(subject: _Reference | None) -> str:
+def is_plain(reference: str) -> bool:
+    """Whether a reference is a relative one to a Patient, of the usual form."""
+    return _PLAIN.fullmatch(reference) is not None
+
+
+def simple(subject: Reference | None) -> str:
     """The patient's key, if the reference is of a usual form."""
     if subject is None:
         return ""
     reference = subject.reference
-    if _PLAIN.fullmatch(reference):
+    if is_plain(reference):
         return reference
     target = target_of(reference)
     return target.key if target.type == "Patient" and target.identifier is None else ""
@@ -298,4 +357,4 @@ def _simple(subject: _Reference | None) -> str:
 
 def _named_plainly(resource: Json) -> str:
     subject = obj(resource.get("subject") or resource.get("patient"))
-    return _simple(_Reference(text(subject.get("reference"))))
+    return simple(Reference(text(subject.get("reference"))))

@@ -6,6 +6,7 @@ and on the disk. So what is there is done, whatever stopped the run, and the res
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -20,13 +21,15 @@ from pathlib import Path
 import msgspec
 
 from engine.batch.results import Counts, counts_of
+from engine.batch.setup import Setup
 from engine.batch.spill import unfinished
-from engine.batch.work import Setup, Worker
+from engine.batch.work import Worker
 from engine.errors import InputError, RunError
 from engine.evaluation import Evaluator
 
 SETUP = "setup.msgpack"
-_MOST_STEPS = 4                            # an order, its Medication, its ingredients
+STAGES = ("scan", "match", "pick", "fetch", "join", "screen")
+MOST_STEPS = 4                            # an order, its Medication, its ingredients
 _AHEAD = 3                                 # parts given out for each worker
 Task = tuple[str, int, int, bool]          # (stage, number, limit, given)
 
@@ -82,12 +85,16 @@ def run(folder: Path, setup: Setup, workers: int, evaluator: Evaluator, watch: W
     for left in folder.glob("*.tmp"):
         left.unlink(missing_ok=True)
     with _Pool(folder, setup, workers, evaluator) as pool:
-        return _Run(folder, setup, pool, watch).run()
+        gc.freeze()                            # rules stay: the search for garbage leaves them out
+        try:
+            return _Run(folder, setup, pool, watch).run()
+        finally:
+            gc.unfreeze()
 
 
 def results(folder: Path) -> list[Path]:
     """The results of all stages, in the order of the output."""
-    return [path for stage in ("scan", "join", "screen") for path in sorted(folder.glob(f"{stage}-*.result"))]
+    return [path for stage in STAGES for path in sorted(folder.glob(f"{stage}-*.result"))]
 
 
 def cannot_write(folder: Path, error: OSError) -> RunError:
@@ -106,12 +113,18 @@ class _Run:
 
     def run(self) -> Counts:
         parts = range(len(self._setup.parts))
-        self._stage("scan", [f"scan-{number:06}" for number in parts], (0.0, 0.7))
+        self._stage("scan", [f"scan-{number:06}" for number in parts], (0.0, 0.6))
         if self._full:
             return self._total
         self._given = bool(self._total.given)
-        step, wants = 1, self._total.wants + self._total.parked
-        while wants and step <= _MOST_STEPS:
+        if self._total.parked:
+            self._stage("match", self._numbered("match"), (0.6, 0.62))
+        if self._total.waiting:
+            self._stage("pick", self._numbered("pick"), (0.62, 0.65))
+            if self._total.picked:
+                self._stage("fetch", [f"fetch-{number:06}" for number in parts], (0.65, 0.7))
+        step, wants = 1, self._total.wants
+        while wants and step <= MOST_STEPS:
             before = self._total.wants
             self._stage(f"join-{step}", self._numbered(f"join-{step}"), (0.7, 0.75))
             wants = self._total.wants - before
@@ -220,6 +233,7 @@ def _start_worker(folder: str, parent: int) -> None:
         raise RunError("the run is gone")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker = Worker(Path(folder), setup)
+    gc.freeze()
 
 
 def _end_with(parent: int) -> None:
@@ -240,4 +254,10 @@ def _perform(worker: Worker, task: Task) -> Counts:
         return worker.scan(number, limit)
     if stage == "screen":
         return worker.screen(number, limit, given)
+    if stage == "match":
+        return worker.match(number)
+    if stage == "pick":
+        return worker.pick(number, given)
+    if stage == "fetch":
+        return worker.fetch(number)
     return worker.join(int(stage.removeprefix("join-")), number)

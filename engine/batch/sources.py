@@ -1,21 +1,21 @@
 """What a batch reads: files, folders, patterns and Bulk Data manifests, as a list that no order of arguments changes.
 
-Manifests of Bulk Data 1.0 to 4.0-ballot: `output` and `deleted` name files, found beside the manifest by the last part
-of their URL; `error` (4.0: `outcome`) names OperationOutcomes; `link` with relation `next` names a further manifest.
+The files and further manifests that a manifest names are looked for beside it by the last part of their URL.
 """
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from engine.batch.packing import needs_zstd
+from engine.client.manifest import Manifest, read_manifest
 from engine.errors import InputError
-from engine.fhir.elements import Json, obj, objects, text
 from engine.fhir.problems import problem
 from engine.model.problem import Problem
 
@@ -42,11 +42,66 @@ class Listing(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
-def listing(paths: Iterable[Path]) -> Listing:
+class State(msgspec.Struct, frozen=True):
+    """A file: what names it and no other one, what opens it, its size in bytes, its time of modification in ns."""
+
+    resolved: str
+    path: str
+    size: int
+    changed: int
+
+
+class Files(Protocol):
+    """A file system. A path is the way the caller writes it, or one that the file system gave."""
+
+    def is_folder(self, path: str) -> bool: ...
+
+    def below(self, folder: str) -> list[str]:
+        """All files below a folder whose names end as `SUFFIXES` say, in the order of their names."""
+
+    def state(self, path: str) -> State | None:
+        """None: there is no such file."""
+
+    def matches(self, pattern: str) -> list[str]:
+        """Files and folders that a pattern means."""
+
+    def beside(self, file: str, name: str) -> str: ...
+
+    def read(self, path: str) -> bytes: ...
+
+
+class LocalFiles:
+    """The file system of this machine."""
+
+    def is_folder(self, path: str) -> bool:
+        return Path(path).is_dir()
+
+    def below(self, folder: str) -> list[str]:
+        held = Path(folder).rglob("*")
+        return [str(file) for file in sorted(file for file in held if file.name.endswith(SUFFIXES) and file.is_file())]
+
+    def state(self, path: str) -> State | None:
+        file = Path(path)
+        if not file.exists():
+            return None
+        state = file.stat()
+        return State(str(file.resolve()), path, state.st_size, state.st_mtime_ns)
+
+    def matches(self, pattern: str) -> list[str]:
+        return sorted(glob.glob(pattern, recursive=True))      # noqa: PTH207 - absolute too
+
+    def beside(self, file: str, name: str) -> str:
+        return str(Path(file).parent / name)
+
+    def read(self, path: str) -> bytes:
+        return Path(path).read_bytes()
+
+
+def listing(paths: Iterable[Path | str], files: Files | None = None) -> Listing:
     """All files below the paths, each once. Raises InputError for a path without any."""
-    found = _Found()
+    found = _Found(files or LocalFiles())
     for path in paths:
-        found.add(path)
+        found.add(str(path))
     sources = tuple(sorted(found.sources.values()))
     if needs_zstd(source.path for source in sources):
         raise InputError("some files are packed with zstd: install `endplate[zstd]`, or unpack them")
@@ -54,67 +109,69 @@ def listing(paths: Iterable[Path]) -> Listing:
 
 
 class _Found:
-    def __init__(self) -> None:
-        self.sources: dict[Path, Source] = {}
+    def __init__(self, files: Files) -> None:
+        self.sources: dict[str, Source] = {}
         self.problems: list[Problem] = []
-        self._manifests: set[Path] = set()
+        self._files = files
+        self._manifests: set[str] = set()
 
-    def add(self, path: Path) -> None:
+    def add(self, path: str) -> None:
         """A file, a folder or a pattern."""
-        if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
+        if self._files.is_folder(path):
+            files = self._files.below(path)
             if not files:
                 raise InputError(f"`{path}` holds no JSON or NDJSON file")
-            bulk = {file.parent for file in files if not file.name.endswith(".json")}
+            bulk = {_folder(file) for file in files if not file.endswith(".json")}
             for file in files:
-                beside = file.parent in bulk or "manifest" in file.name.lower()
-                self._file(file, may_be_manifest=beside and file.suffix == ".json")
-        elif path.exists():
-            self._file(path, may_be_manifest=path.suffix == ".json")
-        elif matches := [Path(match) for match in glob.glob(str(path), recursive=True)]:  # noqa: PTH207 - absolute too
-            for match in sorted(matches):
+                beside = _folder(file) in bulk or "manifest" in PurePath(file).name.lower()
+                self._file(file, may_be_manifest=beside)
+        elif self._files.state(path):
+            self._file(path, may_be_manifest=True)
+        elif matches := self._files.matches(path):
+            for match in matches:
                 self.add(match)
         else:
             raise InputError(f"`{path}` does not exist")
 
-    def _file(self, file: Path, *, may_be_manifest: bool = False, deleted: bool = False) -> None:
-        resolved = file.resolve()
-        if resolved in self._manifests:
+    def _file(self, file: str, *, may_be_manifest: bool = False, deleted: bool = False) -> None:
+        state = self._files.state(file)
+        if state is None or state.resolved in self._manifests:
             return
-        if may_be_manifest and (manifest := _manifest(file)):
-            self._manifests.add(resolved)
-            self.sources.pop(resolved, None)
+        if may_be_manifest and file.endswith(".json") and (manifest := self._manifest(file, state)):
+            self._manifests.add(state.resolved)
+            self.sources.pop(state.resolved, None)
             self._listed(manifest, file)
             return
-        known = self.sources.get(resolved)
+        known = self.sources.get(state.resolved)
         if known is None or (deleted and not known.deleted):
-            state = file.stat()
-            self.sources[resolved] = Source(str(file), str(file), state.st_size, state.st_mtime_ns, deleted)
+            self.sources[state.resolved] = Source(file, state.path, state.size, state.changed, deleted)
 
-    def _listed(self, manifest: Json, file: Path) -> None:
-        for element in ("output", "deleted", "error", "outcome"):
-            for entry in objects(manifest.get(element)):
-                self._named(text(entry.get("url")), file, deleted=element == "deleted")
-        for link in objects(manifest.get("link")):
-            if text(link.get("relation")) == "next" and len(self._manifests) < _MOST_MANIFESTS:
-                self._named(text(link.get("url")), file)
+    def _manifest(self, file: str, state: State) -> Manifest | None:
+        """The manifest in a file; None if it is something else."""
+        if state.size > _LARGEST_MANIFEST:
+            return None
+        try:
+            return read_manifest(msgspec.json.decode(self._files.read(file).removeprefix(b"\xef\xbb\xbf")))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
 
-    def _named(self, url: str, manifest: Path, *, deleted: bool = False) -> None:
+    def _listed(self, manifest: Manifest, file: str) -> None:
+        for named in manifest.files:
+            self._named(named.url, file, deleted=named.kind == "deleted")
+        if manifest.next and len(self._manifests) < _MOST_MANIFESTS:
+            self._named(manifest.next, file)
+        if manifest.pending:
+            self.problems.append(problem("further-pages", file, "names a further manifest that is still to come"))
+
+    def _named(self, url: str, manifest: str, *, deleted: bool = False) -> None:
         name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
         for candidate in (name, *(f"{name}{suffix}" for suffix in (".ndjson", ".gz", ".zst", ".ndjson.gz"))):
-            if name and (file := manifest.parent / candidate).is_file():
-                self._file(file, may_be_manifest=file.suffix == ".json", deleted=deleted)
+            file = self._files.beside(manifest, candidate)
+            if name and self._files.state(file) and not self._files.is_folder(file):
+                self._file(file, may_be_manifest=True, deleted=deleted)
                 return
-        self.problems.append(problem("not-readable", str(manifest), f"names the file `{name}`, which is not beside it"))
+        self.problems.append(problem("not-readable", manifest, f"names the file `{name}`, which is not beside it"))
 
 
-def _manifest(file: Path) -> Json | None:
-    """The manifest in a file; None if it is something else."""
-    if file.stat().st_size > _LARGEST_MANIFEST:
-        return None
-    try:
-        found = obj(msgspec.json.decode(file.read_bytes().removeprefix(b"\xef\xbb\xbf")))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if "transactionTime" in found and "output" in found and "resourceType" not in found else None
-
+def _folder(file: str) -> str:
+    return str(PurePath(file).parent)

@@ -13,18 +13,18 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
-PATIENT, SHARED, WANTED, PARKED, IDENTIFIERS, TWICE, GONE = KINDS = (
-    "patient", "shared", "wanted", "parked", "identifiers", "twice", "gone",
+PATIENT, SHARED, WANTED, PARKED, IDENTIFIERS, TWICE, GONE, WAITING, MET, PICKED = KINDS = (
+    "patient", "shared", "wanted", "parked", "identifiers", "twice", "gone", "waiting", "met", "picked",
 )  # fmt: skip
 _MOST = 24 * 2**20                         # bytes that are held before they are written
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True):
+class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A resource, as its bytes, or only its version where it means nothing but may supersede another one (`raw` empty).
 
     `file` and `seq` give its place in the input (and the order of rows), `suffix` the rest of the place in words.
@@ -45,25 +45,44 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
         return self.file, self.seq, self.suffix
 
 
-class Want(msgspec.Struct, frozen=True, array_like=True):
+class Want(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A partition of patients has a reference to a resource."""
 
     key: str
     partition: int
 
 
-class Named(msgspec.Struct, frozen=True, array_like=True):
+class Named(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An identifier (`system|value`) and the patient whose it is."""
 
     identifier: str
     patient: str
 
 
-_T = TypeVar("_T", Row, Want, Named)
+class Stretch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Lines of one patient that wait, from byte `start` of the content of a file up to `end`; the first is `line`."""
+
+    patient: str
+    file: int
+    start: int
+    end: int
+    line: int
+
+
+class Patient(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A patient of whom something waits. `given`: the Patient resource does."""
+
+    patient: str
+    given: bool = False
+
+
+AnyRow = Row | Want | Named | Stretch | Patient
+_T = TypeVar("_T", Row, Want, Named, Stretch, Patient)
+_SLOTS = {kind: number for number, kind in enumerate(KINDS)}
 
 
 class Spill:
-    """The writing side. Use as a context manager: left without an error, the file is there.
+    """The writing side. Use as a context manager: left without an error, the file is there, if there is any row.
 
     A compartment is a kind and a number below `width`.
     """
@@ -72,17 +91,17 @@ class Spill:
         self._path = path
         self._unfinished = unfinished(path)
         self._width = width
-        self._held: dict[int, list[Row | Want | Named]] = {}
+        self._held: dict[int, list[AnyRow]] = {}
         self._size = 0
         self._tables: list[int] = []
+        self._stream: BinaryIO | None = None
 
     def __enter__(self) -> Spill:
-        self._stream = self._unfinished.open("wb")
         return self
 
-    def put(self, kind: str, number: int, row: Row | Want | Named) -> None:
+    def put(self, kind: str, number: int, row: AnyRow) -> None:
         """One row."""
-        slot = KINDS.index(kind) * self._width + number
+        slot = _SLOTS[kind] * self._width + number
         held = self._held.get(slot)
         if held is None:
             held = self._held[slot] = []
@@ -91,7 +110,16 @@ class Spill:
         if self._size > _MOST:
             self._flush()
 
+    def put_all(self, kind: str, number: int, many: Sequence[AnyRow]) -> None:
+        """Many small rows."""
+        self._held.setdefault(_SLOTS[kind] * self._width + number, []).extend(many)
+        self._size += 100 * len(many)
+        if self._size > _MOST:
+            self._flush()
+
     def _flush(self) -> None:
+        if self._stream is None:
+            self._stream = self._unfinished.open("wb")
         table = array("Q", bytes(16 * self._width * len(KINDS)))
         for slot, rows in sorted(self._held.items()):
             data = _encode(rows)
@@ -104,14 +132,15 @@ class Spill:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            if kind is None:
-                if self._held:
-                    self._flush()
+            if kind is None and self._held:
+                self._flush()
+            if kind is None and self._stream:
                 self._stream.write(array("Q", [*self._tables, len(self._tables)]).tobytes())
                 sync(self._stream.fileno(), self._stream.flush)
         finally:
-            self._stream.close()
-        if kind is None:
+            if self._stream:
+                self._stream.close()
+        if kind is None and self._stream:
             self._unfinished.replace(self._path)
 
 
@@ -130,7 +159,7 @@ def sync(descriptor: int, flush: object) -> None:
 def rows(paths: Iterable[Path], width: int, kind: str, number: int, of: type[_T]) -> Iterator[_T]:
     """All rows of a compartment, in the order of the files. Only its own segments are read."""
     decode = msgspec.msgpack.Decoder(list[of]).decode  # type: ignore[valid-type]
-    slot = KINDS.index(kind) * width + number
+    slot = _SLOTS[kind] * width + number
     for path in paths:
         with path.open("rb", buffering=0) as stream:
             for table in _tables(stream):

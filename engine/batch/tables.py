@@ -18,7 +18,7 @@ COLUMNS = (
     "evidence", "missing", "identifier", "evidence_hash",
 )  # fmt: skip
 LISTS = frozenset({"evidence", "missing"})  # lists in Parquet; in CSV their members stand side by side
-_ROWS = 20_000                             # of a row group
+_ROWS = 5_000                              # of a row group
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

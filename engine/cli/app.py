@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine import __version__
-from engine.cli.common import BackendName
+from engine.cli.groups import deliveries, forms, site_commands, store
+from engine.cli.options import (
+    AsOf,
+    Backend,
+    Complete,
+    FhirVersions,
+    Files,
+    Formats,
+    Rulesets,
+    Runners,
+    Site,
+    TreeFormats,
+    Valuesets,
+    Views,
+    added,
+    chosen_backend,
+)
+from engine.cli.rules_commands import rules
+from engine.errors import InputError
+
+SERVER = "From a FHIR server"
 
 app = typer.Typer(
     name="endplate",
@@ -18,56 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-rules = typer.Typer(help="Look at, check and test the rules.", no_args_is_help=True)
 app.add_typer(rules, name="rules")
-
-
-class Backends(StrEnum):
-    PLAIN = "plain"
-    DURABLE = "durable"
-    BOTH = "both"
-
-
-class Views(StrEnum):
-    BATCH = "batch"
-    PATIENT_VIEW = "patient-view"
-    ORDER = "order"
-    SUBSCRIPTION = "subscription"
-
-
-class Formats(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-    FHIR = "fhir"
-    CARDS = "cards"
-
-
-class TreeFormats(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
-class GraphFormats(StrEnum):
-    DOT = "dot"
-    MERMAID = "mermaid"
-
-
-class FhirVersions(StrEnum):
-    R4 = "R4"
-    R5 = "R5"
-
-
-Files = Annotated[
-    list[Path], typer.Argument(help="Bundles of any type, NDJSON or single resources; `-` is stdin.", metavar="FILE...")
-]
-AsOf = Annotated[str, typer.Option(help="Date of evaluation (YYYY-MM-DD), or `bundle`: each Bundle's own timestamp. "
-                                        "Default: today.")]
-Complete = Annotated[bool, typer.Option("--complete", help="The record is complete: what is not in it was not done.")]
-Backend = Annotated[Backends | None, typer.Option(help="What infers. Default: durable where it is installed, held "
-                                                       "against plain; else plain.")]
-Rulesets = Annotated[Path | None, typer.Option("--ruleset", help="Folder of another ruleset.", file_okay=False)]
-Valuesets = Annotated[list[Path] | None, typer.Option("--valuesets", help="Folder with a site's own value sets; may be "
-                                                                          "given more than once.", file_okay=False)]
+app.add_typer(store, name="store")
+app.add_typer(deliveries, name="deliveries")
+app.add_typer(forms, name="forms")
+app.add_typer(site_commands, name="site")
 
 
 @app.callback(invoke_without_command=True)
@@ -89,12 +63,13 @@ def evaluate(
     fhir_version: Annotated[FhirVersions, typer.Option(help="Of the `fhir` format.")] = FhirVersions.R4,
     ruleset: Rulesets = None,
     valuesets: Valuesets = None,
+    site: Site = None,
 ) -> None:
     """Evaluate patients: every finding with its reasons and with what is missing."""
     from engine.cli.evaluate import run  # noqa: PLC0415
 
-    run(files, as_of=as_of, complete=complete, backend=_backend(backend), view=view.value, output=output.value,
-        version=fhir_version.value, folder=ruleset, valuesets=valuesets or ())
+    run(files, as_of=as_of, complete=complete, backend=chosen_backend(backend), view=view.value, output=output.value,
+        version=fhir_version.value, folder=ruleset, valuesets=added(valuesets, site))
 
 
 @app.command()
@@ -106,18 +81,21 @@ def explain(
     output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
     ruleset: Rulesets = None,
     valuesets: Valuesets = None,
+    site: Site = None,
 ) -> None:
     """Say why a rule fires, does not fire, or cannot be decided, down to the resources."""
     from engine.cli.explain import run  # noqa: PLC0415
 
-    run(file, rule, as_of=as_of, complete=complete, output=output.value, folder=ruleset, valuesets=valuesets or ())
+    run(file, rule, as_of=as_of, complete=complete, output=output.value, folder=ruleset,
+        valuesets=added(valuesets, site))
 
 
 @app.command()
 def screen(
-    sources: Annotated[list[Path], typer.Argument(help="Files, folders, patterns or manifests; `-` is stdin.",
-                                                  metavar="PATH...")],
-    out: Annotated[Path, typer.Option(help="Folder for the report and the findings.")] = Path("reports/screen"),
+    sources: Annotated[list[str] | None, typer.Argument(help="Files, folders, patterns or manifests; `-` is stdin.",
+                                                        metavar="PATH...")] = None,
+    out: Annotated[str, typer.Option(help="Folder for the report and the findings.",
+                                     metavar="PATH")] = "reports/screen",
     as_of: AsOf = "",
     complete: Complete = False,
     only: Annotated[list[str] | None, typer.Option(help="Only this ruleset or issue; may be given more than once.",
@@ -128,16 +106,78 @@ def screen(
     thorough: Annotated[bool, typer.Option("--thorough", help="Read also patients whom no rule can concern, and list "
                                                               "their data problems.")] = False,
     validate: Annotated[bool, typer.Option("--validate", help="Hold every output against the FHIR classes.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="A second version of the rules: who would gain or lose what.",
+                                                 metavar="RULESET", exists=True, file_okay=False)] = None,
+    rates: Annotated[Path | None, typer.Option(help="`summary.json` of an earlier run: which rules went silent or "
+                                                    "noisy, which codes are new and unknown.",
+                                               metavar="SUMMARY", dir_okay=False)] = None,
+    fail_on_drift: Annotated[bool, typer.Option("--fail-on-drift", help="With --rates: exit code 4 if it "
+                                                                        "warns.")] = False,
+    runner: Annotated[Runners, typer.Option(help="This machine, or Apache Spark (`endplate[spark]`), for files of any "
+                                                 "file system that it knows.")] = Runners.LOCAL,
+    spark_conf: Annotated[list[str] | None, typer.Option(help="A setting of Spark, such as spark.master=yarn; may be "
+                                                              "given more than once.", metavar="NAME=VALUE")] = None,
     backend: Backend = None,
     ruleset: Rulesets = None,
     valuesets: Valuesets = None,
+    site: Site = None,
+    from_server: Annotated[str, typer.Option(help="A FHIR server whose Bulk Data export is screened.", metavar="URL",
+                                             rich_help_panel=SERVER)] = "",
+    group: Annotated[str, typer.Option(help="Id of a Group: only its patients.", rich_help_panel=SERVER)] = "",
+    patients: Annotated[bool, typer.Option("--patients", help="Export all patients instead of the whole server.",
+                                           rich_help_panel=SERVER)] = False,
+    since: Annotated[str, typer.Option(help="Only what changed since, such as 2026-01-31T00:00:00Z.",
+                                       rich_help_panel=SERVER)] = "",
+    client_id: Annotated[str, typer.Option(help="Our id at the server (SMART Backend Services).",
+                                           rich_help_panel=SERVER)] = "",
+    client_key: Annotated[Path | None, typer.Option(help="File with our private key, JWK or PEM: RSA or EC P-384.",
+                                                    dir_okay=False, rich_help_panel=SERVER)] = None,
+    key_id: Annotated[str, typer.Option(help="Which key of the file, or its `kid`.", rich_help_panel=SERVER)] = "",
+    scope: Annotated[str, typer.Option(help="Scopes to ask for; default: those of what the rules read.",
+                                       rich_help_panel=SERVER)] = "",
+    token_url: Annotated[str, typer.Option(help="Token endpoint; default: as the server says.", metavar="URL",
+                                           rich_help_panel=SERVER)] = "",
+    allow_origin: Annotated[list[str] | None, typer.Option(help="Another origin from which files may come, without "
+                                                                "the token; may be given more than once.",
+                                                           metavar="URL", rich_help_panel=SERVER)] = None,
+    wait_hours: Annotated[float, typer.Option(help="How long to wait for the export, downloads included.", min=0.001,
+                                              rich_help_panel=SERVER)] = 24.0,
+    poll_seconds: Annotated[float, typer.Option(help="Longest pause between two questions whether it is done.",
+                                                min=0.05, rich_help_panel=SERVER)] = 600.0,
+    downloads: Annotated[int, typer.Option(help="Files downloaded side by side.", min=1, max=64,
+                                           rich_help_panel=SERVER)] = 4,
 ) -> None:
     """Screen many patients: a table of findings here, a report and the findings in a folder."""
     from engine.cli.screen import Options, run  # noqa: PLC0415
 
-    run(sources, out, Options(as_of=as_of, complete=complete, backend=_backend(backend), folder=ruleset,
-                              valuesets=tuple(valuesets or ()), only=tuple(only or ()), limit=limit, workers=workers,
-                              resume=resume, thorough=thorough, validate=validate))
+    server = None
+    if from_server:
+        from engine.cli.export import Asked  # noqa: PLC0415
+
+        server = Asked(url=from_server, group=group, patients=patients, since=since, client_id=client_id,
+                       client_key=client_key, key_id=key_id, scope=scope, token_url=token_url,
+                       allow_origin=tuple(allow_origin or ()), wait_hours=wait_hours, poll_seconds=poll_seconds,
+                       downloads=downloads)
+    elif group or patients or since or client_id or client_key or key_id or scope or token_url or allow_origin:
+        raise InputError("options for a server need `--from-server URL`")
+    elif not sources:
+        raise InputError("nothing to screen: give files, or `--from-server URL`")
+    if fail_on_drift and rates is None:
+        raise InputError("`--fail-on-drift` needs `--rates SUMMARY`")
+
+    if spark_conf and runner is not Runners.SPARK:
+        raise InputError("`--spark-conf` needs `--runner spark`")
+
+    options = Options(as_of=as_of, complete=complete, backend=chosen_backend(backend), folder=ruleset,
+                      valuesets=added(valuesets, site), only=tuple(only or ()), limit=limit, workers=workers,
+                      resume=resume, thorough=thorough, validate=validate, server=server, compare=compare, rates=rates,
+                      fail_on_drift=fail_on_drift)
+    if runner is Runners.SPARK:
+        from engine.cli.screen_spark import run as run_on_spark  # noqa: PLC0415
+
+        run_on_spark(sources or [], out, options, spark_conf or [])
+    else:
+        run([Path(source) for source in sources or []], Path(out), options)
 
 
 @app.command()
@@ -152,118 +192,15 @@ def serve(
     start(host=host, port=port, dev=dev)
 
 
-@rules.command("list")
-def rules_list(
-    output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
+@app.command()
+def extract(
+    file: Annotated[Path, typer.Argument(help="QuestionnaireResponses, alone, in NDJSON or in Bundles; `-` is stdin.")],
+    recorded: Annotated[str, typer.Option(help="Instant of the Provenance; default: now.")] = "",
     ruleset: Rulesets = None,
+    valuesets: Valuesets = None,
+    site: Site = None,
 ) -> None:
-    """List every rule: id, ruleset, severities, title."""
-    from engine.cli.rules import show_list  # noqa: PLC0415
+    """Turn answers to a form into Observations: a transaction for each response, with its Provenance."""
+    from engine.cli.extract import run  # noqa: PLC0415
 
-    show_list(ruleset, output.value)
-
-
-@rules.command("show")
-def rules_show(
-    rule: Annotated[str, typer.Argument(help="Id of an issue or derived fact.", metavar="ID")],
-    output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
-    ruleset: Rulesets = None,
-) -> None:
-    """Show one rule: purpose, logic in words, what it reads, who reads it, sources."""
-    from engine.cli.rules import show_one  # noqa: PLC0415
-
-    show_one(ruleset, rule, output.value)
-
-
-@rules.command("check")
-def rules_check(
-    thorough: Annotated[bool, typer.Option("--thorough", help="Also proofs, mutation of every rule and fact, and what "
-                                                              "nothing uses: minutes.")] = False,
-    output: Annotated[TreeFormats, typer.Option("--format", help="Of what --thorough finds.")] = TreeFormats.TEXT,
-    ruleset: Rulesets = None,
-) -> None:
-    """Check a ruleset; every fault with file, line and column."""
-    from engine.cli import rules_quality  # noqa: PLC0415
-    from engine.cli.rules import check  # noqa: PLC0415
-
-    if thorough:
-        rules_quality.check(ruleset, output.value)
-        return
-    check(ruleset)
-    rules_quality.check_files(ruleset)
-
-
-@rules.command("test")
-def rules_test(
-    only: Annotated[str, typer.Option(help="Run only vignettes whose id or file holds this text.")] = "",
-    backend: Backend = None,
-    ruleset: Rulesets = None,
-) -> None:
-    """Run the vignettes: small patients with the findings that are expected."""
-    from engine.cli.rules import test  # noqa: PLC0415
-
-    test(ruleset, only, _backend(backend))
-
-
-@rules.command("graph")
-def rules_graph(
-    output: Annotated[GraphFormats, typer.Option("--format", help="Graphviz DOT or Mermaid.")] = GraphFormats.DOT,
-    of: Annotated[str, typer.Option(help="Only what leads to and follows from this rule or fact.")] = "",
-    base: Annotated[bool, typer.Option("--base/--no-base", help="With base facts.")] = True,
-    ruleset: Rulesets = None,
-) -> None:
-    """Draw the forward chaining."""
-    from engine.cli.rules import graph  # noqa: PLC0415
-
-    graph(ruleset, output.value, of, base=base)
-
-
-@rules.command("coverage")
-def rules_coverage(
-    output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
-    ruleset: Rulesets = None,
-) -> None:
-    """Say which cases of which rules, and which values of which facts, the vignettes reach."""
-    from engine.cli.rules_quality import cover  # noqa: PLC0415
-
-    cover(ruleset, output.value)
-
-
-@rules.command("diff")
-def rules_diff(
-    old: Annotated[Path, typer.Argument(help="Folder of a ruleset.", metavar="OLD")],
-    new: Annotated[Path, typer.Argument(help="Folder of another version of it.", metavar="NEW")],
-    on: Annotated[list[Path], typer.Option("--on", metavar="PATIENTS", help="Folders and files of Bundles or NDJSON; "
-                                                                            "may be given more than once.")],
-    as_of: AsOf = "",
-    complete: Complete = False,
-    output: Annotated[TreeFormats, typer.Option("--format", help="How it is written.")] = TreeFormats.TEXT,
-) -> None:
-    """Compare two rulesets on the same patients: who gains or loses which finding, and why."""
-    from engine.cli.rules_quality import diff  # noqa: PLC0415
-
-    diff(old, new, on, as_of=as_of, complete=complete, output=output.value)
-
-
-@rules.command("docs")
-def rules_docs(
-    out: Annotated[Path, typer.Option(help="Folder of the rule book.", file_okay=False)] = Path("docs/rules"),
-    trace: Annotated[Path, typer.Option(help="Page of the traceability table.", dir_okay=False)] = Path(
-        "docs/traceability.md"
-    ),
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a page is not up to date.")] = False,
-    ruleset: Rulesets = None,
-) -> None:
-    """Write the rule book: a page for each folder of rules, an index, the debatable points, the traceability table."""
-    from engine.cli.rules_quality import docs  # noqa: PLC0415
-
-    docs(ruleset, out, trace, check=check)
-
-
-def _backend(asked: Backends | None) -> BackendName:
-    """The backend that was asked for; by default both where durable-rules is installed."""
-    from engine.inference.backends import available  # noqa: PLC0415
-
-    if asked is not None:
-        return asked.value
-    return "both" if "durable" in available() else "plain"
+    run(file, recorded=recorded, folder=ruleset, valuesets=added(valuesets, site))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
@@ -18,21 +19,28 @@ from engine import __version__
 from engine.batch import merge as merging
 from engine.batch import run as running
 from engine.batch.plan import partitions, parts
+from engine.batch.rates import read_run
 from engine.batch.results import Counts
+from engine.batch.setup import Setup
 from engine.batch.sources import Listing, Source, listing
 from engine.batch.tables import has_parquet
-from engine.batch.work import Setup
-from engine.cli.common import BackendName, cache_dir, evaluator, notice, scope
+from engine.cli.common import BackendName, cache_dir, evaluator, notice, ruleset, scope
+from engine.cli.screen_sections import sections
 from engine.errors import InputError, RunError, nearest
 from engine.evaluation import Evaluator
 from engine.outputs.tables import findings_table
 from engine.rules.info import RuleInfo
+from engine.rules.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from engine.cli.export import Asked
 
 PLAIN_WIDTH = 150                      # of the table where there is no terminal to ask
 MOST_ROWS = 200                        # of the table: larger runs print counts
 EVERY_S = 10.0                         # between lines of progress where there is no terminal
-STOPPED, INTERRUPTED, NOT_ALL = 3, 130, 1
+STOPPED, INTERRUPTED, NOT_ALL, DRIFTED = 3, 130, 1, 4
 FOLDER = ".endplate-run"               # of an unfinished run, in the output folder
+EXPORT = ".endplate-export"            # of what a server gave for it
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,18 +57,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool = False
     thorough: bool = False
     validate: bool = False
+    server: Asked | None = None        # a server whose export is a source
+    compare: Path | None = None        # the folder of a second version of the rules
+    rates: Path | None = None          # summary.json of an earlier run
+    fail_on_drift: bool = False
 
 
 def run(sources: list[Path], out: Path, options: Options) -> None:
     """Screen every patient of the sources; exit codes are those of docs/screening.md."""
     ready = evaluator(options.folder, options.valuesets, options.backend)
+    second = ruleset(options.compare, options.valuesets) if options.compare is not None else None
     folder = out / FOLDER
     workers = options.workers or _cores()
     try:
-        setup = _setup(sources, out, options, ready)
+        setup = _setup(sources, out, options, ready, second=second, exported=_exported(out, options, ready))
         with _Display() as display:
             counts = running.run(folder, setup, workers, ready, display.show)
-        shown = merging.merge(folder, out, setup, ready.ruleset, counts)
+        shown = merging.merge(folder, out, setup, ready.ruleset, counts, second=second)
     except RunError as error:
         sys.stderr.write(f"error: {error}; what is done is kept, and `--resume` goes on from there\n")
         raise typer.Exit(STOPPED) from error
@@ -69,11 +82,19 @@ def run(sources: list[Path], out: Path, options: Options) -> None:
         sys.stderr.flush()
         os._exit(INTERRUPTED)          # what is done is on the disk; workers end with their parent
     running.end(folder)
+    shutil.rmtree(out / EXPORT, ignore_errors=True)
     if not counts.patients:
-        _say_nothing_found(out, setup, counts)
+        raise nothing_found(str(out), setup, counts)
+    conclude(str(out), shown, counts, options, ready)
+
+
+def conclude(out: str, shown: merging.Shown, counts: Counts, options: Options, ready: Evaluator) -> None:
+    """Tells what a finished run found; its exit code."""
     _tell(out, shown, counts, ready)
-    if counts.failed:
+    if counts.failed or counts.not_compared:
         raise typer.Exit(NOT_ALL)
+    if options.fail_on_drift and shown.rates is not None and shown.rates.has_drifted:
+        raise typer.Exit(DRIFTED)
 
 
 def _cores() -> int:
@@ -81,16 +102,57 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _setup(paths: list[Path], out: Path, options: Options, ready: Evaluator) -> Setup:
+def _exported(out: Path, options: Options, ready: Evaluator) -> Listing | None:
+    """What the server gives, as files; None if there is no server. An export that was begun goes on with --resume."""
+    if options.server is None:
+        return None
+    from engine.cli.export import is_begun, listing_of, server_of  # noqa: PLC0415 - the web, which few runs need
+
+    server = server_of(options.server, complete=options.complete)
+    only = _issues(options.only, ready.ruleset.info)
+    if not options.resume:
+        running.begin(out / FOLDER)
+    elif not is_begun(out / EXPORT):
+        raise InputError(f"`{out}` holds no unfinished export: start without --resume")
+    return listing_of(server, out / EXPORT, ready.ruleset, only, resume=options.resume)
+
+
+def _setup(
+    paths: list[Path],
+    out: Path,
+    options: Options,
+    ready: Evaluator,
+    *,
+    second: Ruleset | None,
+    exported: Listing | None,
+) -> Setup:
     """The setup of a new run, whose folder is made, or of the one that goes on."""
     folder = out / FOLDER
     files = [path for path in paths if str(path) != "-"]
     found = listing(files)
-    if options.resume:
-        return _resumed(folder, found, options, ready, stdin=len(files) < len(paths))
-    only = _issues(options.only, ready.ruleset.info)
+    said = [str(path) for path in paths]
+    if exported is not None and options.server is not None:
+        found = Listing(tuple(sorted((*found.sources, *exported.sources))), (*found.problems, *exported.problems))
+        said.append(options.server.url)
+    if options.resume and (exported is None or running.setup_of(folder) is not None):
+        return _resumed(folder, found, options, ready, second, stdin=len(files) < len(paths))
+    setup = new_setup(found, said, options, ready, second)
+    running.begin(folder)
+    if len(files) < len(paths):
+        setup = msgspec.structs.replace(setup, sources=(_stdin(folder), *setup.sources))
+    cut = tuple(parts(setup.sources))
+    setup = msgspec.structs.replace(setup, parts=cut, partitions=partitions(setup.sources))
+    running.keep(folder, setup)
+    return setup
+
+
+def new_setup(
+    found: Listing, said: Iterable[str], options: Options, ready: Evaluator, second: Ruleset | None = None
+) -> Setup:
+    """The setup of a run that begins, before its input is cut. `said`: the sources as the caller wrote them."""
+    only = _issues(options.only, {**(second.info if second else {}), **ready.ruleset.info})
     when = scope(options.as_of, complete=options.complete)
-    setup = Setup(
+    return Setup(
         sources=found.sources,
         parts=(),
         partitions=1,
@@ -105,22 +167,21 @@ def _setup(paths: list[Path], out: Path, options: Options, ready: Evaluator) -> 
         engine=__version__,
         only=only,
         asked=tuple(sorted(set(options.only))),
-        paths=tuple(sorted({str(path) for path in paths})),
+        paths=tuple(sorted(set(said))),
         limit=options.limit,
         thorough=options.thorough,
         validate=options.validate,
         problems=found.problems,
+        compare=str(options.compare or ""),
+        compared=second.hash if second is not None else "",
+        rates=str(options.rates or ""),
+        earlier=read_run(options.rates) if options.rates is not None else None,
     )
-    running.begin(folder)
-    if len(files) < len(paths):
-        setup = msgspec.structs.replace(setup, sources=(_stdin(folder), *setup.sources))
-    cut = tuple(parts(setup.sources))
-    setup = msgspec.structs.replace(setup, parts=cut, partitions=partitions(setup.sources))
-    running.keep(folder, setup)
-    return setup
 
 
-def _resumed(folder: Path, found: Listing, options: Options, ready: Evaluator, *, stdin: bool) -> Setup:
+def _resumed(
+    folder: Path, found: Listing, options: Options, ready: Evaluator, second: Ruleset | None, *, stdin: bool
+) -> Setup:
     """The setup of the run that stopped, if it is still about the same."""
     setup = running.setup_of(folder)
     if setup is None:
@@ -137,6 +198,8 @@ def _resumed(folder: Path, found: Listing, options: Options, ready: Evaluator, *
         "--limit": options.limit == setup.limit,
         "--thorough": options.thorough == setup.thorough,
         "--validate": options.validate == setup.validate,
+        "the rules of --compare": setup.compared == (second.hash if second is not None else ""),
+        "--rates": setup.rates == str(options.rates or ""),
     }
     if changed := [name for name, is_same in same.items() if not is_same]:
         raise InputError(f"cannot resume: {' and '.join(changed)} changed since the run began; start without --resume")
@@ -169,13 +232,14 @@ def _issues(asked: Iterable[str], info: Mapping[str, RuleInfo]) -> tuple[str, ..
     return tuple(sorted(found))
 
 
-def _say_nothing_found(out: Path, setup: Setup, counts: Counts) -> None:
+def nothing_found(out: str, setup: Setup, counts: Counts) -> InputError:
+    """Not one patient was in the input."""
     said = ", ".join(f"`{path}`" for path in setup.paths)
-    odd = f" ({sum(counts.problems.values())} problems, see {out / 'problems.ndjson'})" if counts.problems else ""
-    raise InputError(f"nothing to evaluate in {said}: no patient's data{odd}")
+    odd = f" ({sum(counts.problems.values())} problems, see {out}/problems.ndjson)" if counts.problems else ""
+    return InputError(f"nothing to evaluate in {said}: no patient's data{odd}")
 
 
-def _tell(out: Path, shown: merging.Shown, counts: Counts, ready: Evaluator) -> None:
+def _tell(out: str, shown: merging.Shown, counts: Counts, ready: Evaluator) -> None:
     """The table of a small run, the counts, and where everything is."""
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     rows = sum(max(len(evaluation.findings), 1) for evaluation in shown.evaluations)
@@ -184,18 +248,22 @@ def _tell(out: Path, shown: merging.Shown, counts: Counts, ready: Evaluator) -> 
     else:
         for name, count in sorted(counts.findings.items()):
             console.print(f"{count:>8}  {name}")
+    for section in sections(shown):
+        console.print(section)
     console.print(f"{counts.patients} patients, {counts.with_findings} with findings; backend {ready.backend.name}")
     if counts.problems:
         most_first = sorted(counts.problems.items(), key=lambda item: (-item[1], item[0]))
         console.print(f"data problems: {', '.join(f'{count} {code}' for code, count in most_first)}")
     if not has_parquet():
         console.print("findings.csv only: `endplate[parquet]` writes findings.parquet too")
-    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    console.print(f"report: {out}/report.html", soft_wrap=True)
     for evaluation in shown.evaluations:
         if evaluation.disagreements:
             notice(f"the backends disagree on {evaluation.patient}: {'; '.join(evaluation.disagreements)}")
+    if counts.not_compared:
+        notice(f"{counts.not_compared} patients could not be compared: `not-evaluated` in {out}/problems.ndjson")
     if counts.failed:
-        notice(f"{counts.failed} patients could not be evaluated: `not-evaluated` in {out / 'problems.ndjson'}")
+        notice(f"{counts.failed} patients could not be evaluated: `not-evaluated` in {out}/problems.ndjson")
 
 
 class _Display:

@@ -7,7 +7,7 @@ needs proof re-evaluates with them (missing.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from engine.explanation.state import State
@@ -26,22 +26,46 @@ NEVER: Ways = ()
 def narrow(ways: Iterable[Answers]) -> Ways:
     """Minimal, consistent sets, narrowest first, else in the order given (values as their definition lists them)."""
     kept: list[Answers] = []
+    singles: set[tuple[str, str]] = set()
+    wider: set[Answers] = set()
     for way in sorted(dict.fromkeys(ways), key=len):
-        if len(way) <= WIDTH and len({fact for fact, _ in way}) == len(way) and not any(k <= way for k in kept):
-            kept.append(way)
-            if len(kept) == MOST:
-                break
+        size = len(way)
+        if size == 0:
+            return ALREADY                     # every other set holds the empty one
+        if size == 1:
+            singles |= way
+        elif size > WIDTH or not singles.isdisjoint(way) or len(dict(way)) < size or _holds_one(way, wider):
+            continue
+        else:
+            wider.add(way)
+        kept.append(way)
+        if len(kept) == MOST:
+            break
     return tuple(kept)
 
 
-def together(parts: Sequence[Ways]) -> Ways:
-    """One set for each way in which all parts come true at once."""
-    ways = ALREADY
-    for part in sorted(parts, key=len):
-        ways = narrow(left | right for left in ways for right in part)
-        if not ways:
+def _holds_one(way: Answers, kept: Collection[Answers]) -> bool:
+    """Whether one of the kept sets of at least two answers is a part of this one."""
+    sizes = range(2, len(way) if kept else 0)
+    return any(frozenset(part) in kept for size in sizes for part in combinations(way, size))
+
+
+def together(parts: Iterable[Ways]) -> Ways:
+    """One set for each way in which all parts come true at once. `parts` is read up to the first that never does."""
+    needed: list[Ways] = []
+    for part in parts:
+        if not part:
             return NEVER
-    return ways
+        if part != ALREADY:
+            needed.append(part)
+    if not needed:
+        return ALREADY
+    first, *others = sorted(needed, key=len)
+    for part in others:
+        first = narrow([left | right for left in first for right in part])
+        if not first:
+            return NEVER
+    return first
 
 
 class Answering:
@@ -65,7 +89,7 @@ class Answering:
             case Literal(fact=fact, values=values):
                 return self.out_of(fact, values)
             case All(parts=parts):
-                return together([self.to_true(part) for part in parts])
+                return together(self.to_true(part) for part in parts)
             case Any(parts=parts):
                 return narrow(way for part in parts for way in self.to_true(part))
             case AtLeast(count=count, parts=parts):
@@ -85,7 +109,7 @@ class Answering:
             case All(parts=parts):
                 return narrow(way for part in parts for way in self.to_untrue(part))
             case Any(parts=parts):
-                return together([self.to_untrue(part) for part in parts])
+                return together(self.to_untrue(part) for part in parts)
             case AtLeast(count=count, parts=parts):
                 return self._some([self.to_untrue(part) for part in parts], len(parts) - count + 1)
 
@@ -101,7 +125,7 @@ class Answering:
             case All(parts=parts):
                 return narrow(way for part in parts for way in self.to_false(part))
             case Any(parts=parts):
-                return together([self.to_false(part) for part in parts])
+                return together(self.to_false(part) for part in parts)
             case AtLeast(count=count, parts=parts):
                 return self._some([self.to_false(part) for part in parts], len(parts) - count + 1)
 
@@ -153,7 +177,7 @@ class Answering:
 
     def _into_absent(self, rule: Rule) -> Ways:
         """A rule none of whose cases can hold any more is absent; so is an issue whose `unless` is true."""
-        ways = together([self.to_false(case.when) for case in rule.cases])
+        ways = together(self.to_false(case.when) for case in rule.cases)
         if isinstance(rule, Issue) and rule.unless is not None:
             return narrow([*ways, *self.to_true(rule.unless)])
         return ways

@@ -43,7 +43,7 @@ class Proof:
     def __init__(self, rules: Mapping[str, Rule], state: State, fragile: frozenset[str] = frozenset()) -> None:
         self._rules = rules
         self._state = state
-        self._fragile = fragile
+        self.fragile = fragile
         self._memo: dict[tuple[str, str, frozenset[str]], Facts] = {}
 
     # -- conditions -----------------------------------------------------------------------------------------------
@@ -196,4 +196,4 @@ class Proof:
         return union([*(self.not_true(when) for when in conditions), smallest(open_ways)])
 
     def _fragile_only(self, name: str) -> Facts:
-        return (name,) if name in self._fragile else NONE
+        return (name,) if name in self.fragile else NONE

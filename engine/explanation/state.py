@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import Protocol, Self
 
 from engine.rules.program import Condition, Program, Rule
 
@@ -19,6 +19,13 @@ class State(Protocol):
 
     def truth(self, condition: Condition) -> bool | None:
         """True, False or None for unknown."""
+
+    def answered(self, answers: Mapping[str, str]) -> Self:
+        """The same with answers to unknown base facts."""
+
+    @property
+    def touched(self) -> Collection[str]:
+        """After `answered`: at least the rules that come out otherwise, and the issues that may stand otherwise."""
 
 
 def rules_by_name(program: Program) -> Mapping[str, Rule]:

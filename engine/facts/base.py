@@ -119,6 +119,15 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
         parameter = self.parameters.get(TAKING_DAYS)
         return int(parameter.value) if parameter is not None else 0
 
+    def within_reach(self, concepts: Iterable[str], ingredients: Iterable[str]) -> frozenset[str]:
+        """The facts that can have a value in a record that holds no other concepts and ingredients than these."""
+        ingredients = frozenset(ingredients)
+        positions = set(self._always).union(*(self._index.get(n, frozenset()) for n in {*concepts, *ingredients}))
+        reached = [self.definitions[position] for position in positions]
+        if ingredients:
+            reached += [d for d in self._of_order if not d.drugs() or d.drugs() & ingredients]
+        return frozenset(name for definition in reached for name in definition.values())
+
     def touched_concepts(self) -> frozenset[str]:
         """Concepts and ingredients that any definition reads."""
         return frozenset(self._index)

@@ -42,7 +42,6 @@ class Concept(msgspec.Struct, frozen=True, kw_only=True):
     absolute: bool = False                           # the sign has no meaning and turns the comparator
     zero_not_done: bool = False
     worse: Literal["lower", "higher"] = "higher"
-    order: tuple[str, ...] = ()                      # coded: the most alarming first
     preliminary: bool = False
     time_critical: bool = False
     common: bool = False

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from engine.facts.concept import Computed, Concept, Needs, Reading
-from engine.facts.options import Component, ConceptName, Days, Number, ValueName
+from engine.facts.options import Component, ConceptName, Days, Number
 from engine.facts.resolve import Resolver
 from engine.facts.source import Faults, Source
 
@@ -55,7 +55,6 @@ class ConceptEntry(msgspec.Struct, frozen=True, kw_only=True):
     absolute: bool = False
     zero: Literal["", "not-done"] = ""
     worse: Literal["lower", "higher"] = "higher"
-    order: tuple[ValueName, ...] = ()
     preliminary: bool = False
     time_critical: bool = False
     common: bool = False
@@ -108,7 +107,6 @@ def _concept(name: str, entry: ConceptEntry) -> Concept:
         absolute=entry.absolute,
         zero_not_done=entry.zero == "not-done",
         worse=entry.worse,
-        order=entry.order,
         preliminary=entry.preliminary,
         time_critical=entry.time_critical,
         common=entry.common,

@@ -69,7 +69,8 @@ def first_start(entries: Iterable[Medication], as_of: date) -> date | None:
 
 
 def evidence(entry: Medication) -> Evidence:
-    """The entry as evidence: ingredient, status and route; the date as written."""
-    said = f"{entry.ingredient} {entry.status}" + (f", {entry.route}" if entry.route else "")
+    """The entry as evidence: ingredient, status, route, whether only a name states the drug; the date as written."""
+    by_name = "found by name" if entry.found_by_name else ""
+    said = ", ".join(filter(None, (f"{entry.ingredient} {entry.status}", entry.route, by_name)))
     written = entry.written or (entry.start.isoformat() if entry.start else "")
     return Evidence(entry.reference, said, written)

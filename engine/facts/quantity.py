@@ -7,9 +7,9 @@ too small to be a measurement is not plausible.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from engine.model.record import Comparator, Quantity
 
 Fault = Literal["", "unit-missing", "unit-unconvertible", "implausible-value", "not-done"]
 Test = Literal["below", "at_most", "above", "at_least"]
+T = TypeVar("T")
 
 EXACT = Context(prec=80)
 LARGEST_EXPONENT = 30
@@ -97,6 +98,23 @@ def against(quantity: Quantity, limit: Quantity, concept: Concept) -> tuple[Meas
     return Measure(quantity.value, quantity.comparator), limit.value
 
 
+def place(measure: Measure) -> tuple[Decimal, int]:
+    """Where the number stands among others: `<5` below 5, `>5` above it."""
+    return measure.value, {"<": -2, "<=": -1, "": 0, ">=": 1, ">": 2}[measure.comparator]
+
+
+def ratio(above: Measure, below: Measure, factor: Decimal = Decimal(1)) -> Measure | None:
+    """`above` times `factor` over `below`, both positive; None where the two comparators pull apart or `below` is 0.
+
+    `<x` over `>y` is less than x/y; `<x` over `<y` may be anything.
+    """
+    ends = [end for end in (above.comparator, TURNED[below.comparator]) if end]
+    if not below.value or len({end[0] for end in ends}) > 1:
+        return None
+    comparator: Comparator = min(ends, key=len) if ends else ""      # strict as soon as one of the two is
+    return Measure(EXACT.divide(EXACT.multiply(above.value, factor), below.value), comparator)
+
+
 def certainly(measure: Measure, test: Test, limit: Decimal) -> bool | None:
     """Whether the number passes the test for certain: True, False, or None when its comparator leaves it open.
 
@@ -119,10 +137,23 @@ def certainly(measure: Measure, test: Test, limit: Decimal) -> bool | None:
 
 def band(measure: Measure, bands: Sequence[Band], otherwise: str) -> str:
     """The strongest band that the number certainly reaches, `otherwise` if it is clear of all, "" if left open."""
+    return strongest(bands, otherwise, lambda one: (certainly(measure, one.test, one.limit), ()))[0]
+
+
+def strongest(
+    bands: Sequence[Band], otherwise: str, answer: Callable[[Band], tuple[bool | None, Sequence[T]]]
+) -> tuple[str, list[T]]:
+    """The first band that is reached, `otherwise` if none is, "" if that is left open; and what it rests on.
+
+    Each band is a question of its own: `answer` says whether it is reached and what says so. A stronger band that is
+    left open hides no weaker one that is reached; what speaks against a stronger one belongs to the reasons.
+    """
+    denied: list[T] = []
     left_open = False
-    for candidate in bands:
-        reached = certainly(measure, candidate.test, candidate.limit)
+    for one in bands:
+        reached, resting = answer(one)
         if reached:
-            return candidate.value
+            return one.value, [*resting, *denied]
         left_open = left_open or reached is None
-    return "" if left_open else otherwise
+        denied += resting
+    return "" if left_open else otherwise, denied

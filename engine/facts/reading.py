@@ -16,7 +16,7 @@ from functools import lru_cache
 import msgspec
 
 from engine.facts.concept import Concept, Needs
-from engine.facts.quantity import EXACT, Fault, Measure, against, bare, canonical, certainly
+from engine.facts.quantity import EXACT, Fault, Measure, Test, against, bare, canonical, certainly, place, ratio
 from engine.facts.view import View
 from engine.model.fact import ABSENT, PRESENT
 from engine.model.record import Quantity, Result
@@ -294,36 +294,45 @@ def _meets(result: Result, measure: Measure, needs: Needs) -> bool:
 
 
 def _computed(view: View, concept: Concept) -> list[Reading]:
-    """Numbers made of two others, kept if they are above 0 and plausible."""
+    """Numbers made of two others, kept if they are above 0 and plausible; of one source the newest divisor first."""
     rule = concept.computed
     assert rule is not None  # noqa: S101
-    per = newest_exact(view, rule.per, rule.within)
-    if per is None or per.measure is None or not per.measure.value:
-        return []
+    divisors = newest_divisors(view, rule.per, rule.within)
     found = []
     for source in numbers(view, rule.source):
-        if source.measure is None:
-            continue
-        value = EXACT.divide(EXACT.multiply(source.measure.value, rule.factor), per.measure.value)
-        if value > 0 and (concept.plausible is None or value <= concept.plausible[1]):
-            measure = Measure(value, source.measure.comparator)
-            found.append(Reading(source.result, source.day, measure=measure, other=per.result))
+        for per in divisors:
+            measure = ratio(_measure(source), _measure(per), rule.factor)
+            if measure and measure.value > 0 and (concept.plausible is None or measure.value <= concept.plausible[1]):
+                found.append(Reading(source.result, source.day, measure=measure, other=per.result))
     return found
 
 
-def newest_exact(view: View, name: str, within: int) -> Reading | None:
-    """The newest exact number of a concept that is at most `within` days old; on one day the more alarming one."""
+def newest_divisors(view: View, name: str, within: int) -> Readings:
+    """The numbers of a concept by which another one is divided: those at most `within` days old, the newest first and
+    of one day the more alarming one, up to the first exact one. What one leaves open the next may decide."""
     first = view.as_of - timedelta(days=min(within, view.as_of.toordinal() - 1))
-    dated = [found for found in numbers(view, name) if found.day and found.day >= first and not _comparator(found)]
-    if not dated:
-        return None
-    day = [found for found in dated if found.day == dated[0].day]
-    return (min if concept_of(view, name).worse == "lower" else max)(day, key=_value)
+    sign = 1 if concept_of(view, name).worse == "lower" else -1
+    dated = [(one.day, one) for one in numbers(view, name) if one.day and one.day >= first and _measure(one).value]
+    dated.sort(key=lambda pair: (-pair[0].toordinal(), *(sign * part for part in place(_measure(pair[1])))))
+    found = []
+    for _, reading in dated:
+        found.append(reading)
+        if not _measure(reading).comparator:
+            break
+    return found
 
 
-def _comparator(reading: Reading) -> str:
-    return reading.measure.comparator if reading.measure else ""
+def decided(readings: Readings, test: Test, limit: Decimal) -> list[tuple[bool, Reading]]:
+    """The numbers that pass or fail the test for certain, in their order; of several that one result gives, the
+    first."""
+    found: dict[int, tuple[bool, Reading]] = {}
+    for reading in readings:
+        passed = certainly(_measure(reading), test, limit)
+        if passed is not None:
+            found.setdefault(id(reading.result), (passed, reading))
+    return list(found.values())
 
 
-def _value(reading: Reading) -> Decimal:
-    return reading.measure.value if reading.measure else Decimal(0)
+def _measure(reading: Reading) -> Measure:
+    assert reading.measure is not None  # noqa: S101 - only numbers are asked for theirs
+    return reading.measure

@@ -98,7 +98,7 @@ def known(
     shown = definition.shown
     if "{" in shown or not shown:
         title = definition.title or name or definition.name
-        day = date or (since.isoformat() if since else "")
+        day = date[:10] or (since.isoformat() if since else "")  # the day alone: its time is in the evidence
         if shown:
             shown = shown.replace("{value}", said or value).replace("{date}", day or "unknown date")
             shown = shown.replace("{title}", title)

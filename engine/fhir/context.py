@@ -27,7 +27,6 @@ class Context:
         self.person = patient.resource  # the Patient resource, empty if it was not given
         self.entry = patient.entry or Entry(patient.resource, "Patient", patient.reference, "patient", 0)
         self.problems: list[Problem] = []
-        self.unmapped_sites: list[str] = []
         self._group = group
         self._laboratories = laboratories
         self._current: frozenset[str] = frozenset()
@@ -46,6 +45,10 @@ class Context:
     def laboratory(self, performers: object) -> str:
         """The key of the Organization among the performers; "" if there is none."""
         return self._laboratories.key(performers, self.entry)
+
+    def is_extracted(self, entry: Entry) -> bool:
+        """Whether Observations that were made of the entry are here as well."""
+        return self._group.is_source(entry)
 
     def set_current(self, encounters: Collection[str]) -> None:
         """The references ("Encounter/x") of the present encounters."""

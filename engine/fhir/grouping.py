@@ -5,6 +5,9 @@ Of several versions of a resource the newest one stays; what means nothing to th
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from engine.fhir.answers import RESPONSE, is_ours
 from engine.fhir.bundle import Entry, is_newer, parts_of
 from engine.fhir.elements import EMPTY, Json, codings, obj, objects, text
 from engine.fhir.lookup import Lookup
@@ -23,7 +26,14 @@ MEDICATION_KINDS = frozenset(
     {"MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration", "Immunization"}
 )
 SUPPORT_KINDS = frozenset({"Patient", "Encounter", "Organization", "Medication"})
-_KINDS = frozenset(CARRIERS) | MEDICATION_KINDS | SUPPORT_KINDS
+KINDS = frozenset(CARRIERS) | MEDICATION_KINDS | SUPPORT_KINDS | {RESPONSE}
+"""Every type of resource in which the reader may find something."""
+
+
+@lru_cache(maxsize=256)
+def in_progress(status: str) -> bool:
+    """Whether an Encounter with this status is in progress."""
+    return status.strip().lower() == "in-progress"
 
 
 class Group:
@@ -38,6 +48,7 @@ class Group:
         self._by_id: dict[str, Entry] = {}  # ids of entries whose fullUrl says another one
         self._ambiguous: set[str] = set()
         self._contained: dict[int, tuple[Json, dict[str, Json]]] = {}
+        self._sources: tuple[int, set[int]] | None = None
 
     # ------------------------------------------------------------ filling
 
@@ -56,7 +67,7 @@ class Group:
     ) -> None:
         """One resource; of several versions the newest stays."""
         kind = resource.get("resourceType")
-        if not isinstance(kind, str) or kind not in _KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             if not isinstance(kind, str) or not kind:
                 self._problems.append(problem("no-resource-type", where, "is no FHIR resource and was skipped"))
             return
@@ -95,7 +106,11 @@ class Group:
         carrier = CARRIERS.get(entry.kind)
         resource = entry.resource
         if carrier is None:
-            if entry.kind == "Encounter" and text(resource.get("status")).lower() != "in-progress":
+            if entry.kind == "Encounter":
+                kept = in_progress(text(resource.get("status")))
+            else:
+                kept = entry.kind != RESPONSE or is_ours(resource.get("questionnaire"), self._lookup.terminology)
+            if not kept:
                 entry.slim()
             return
         coded = codings(resource.get("code"))
@@ -182,6 +197,18 @@ class Group:
                 if entry is not None and (target.key in self._ambiguous or _elsewhere(target, base, entry)):
                     return None
         return None if entry is None or entry.dead else entry
+
+    def is_source(self, entry: Entry) -> bool:
+        """Whether a living Observation of the group is derived from the entry."""
+        if self._sources is None or self._sources[0] != len(self.entries):
+            found = {
+                id(self.find(source, one))
+                for one in self.entries
+                if one.kind == "Observation" and not one.dead and "derivedFrom" in one.resource
+                for source in objects(one.resource["derivedFrom"])
+            }
+            self._sources = len(self.entries), found
+        return id(entry) in self._sources[1]
 
     def is_ambiguous(self, target: Target) -> bool:
         """Whether several resources have that type and id."""

@@ -32,6 +32,7 @@ class Product(msgspec.Struct, frozen=True):
     named: frozenset[str] = frozenset()  # ingredients that no code states, only a name
     unmapped: tuple[str, ...] = ()  # the code systems whose codes no table knows
     dangling: bool = False  # the Medication that the order names is not there
+    misspelt: bool = False  # no drug, but a code of our own systems
 
 
 class _Sighting(msgspec.Struct, frozen=True):
@@ -51,7 +52,10 @@ def read_product(concept: object, reference: object, home: Json, terminology: Te
     """The product of an order. `concept` is its CodeableConcept, `reference` its Reference (either may be missing),
     `home` the order itself, whose contained resources the reference may mean."""
     medication = referred(reference, home, resolve)
-    sightings = [_Sighting(codings(concept), _names(concept))]
+    logical = obj(obj(reference).get("identifier"))      # a logical reference: the code of the product, or its name
+    number = text(logical.get("value"))
+    coded = (*codings(concept), *([(text(logical.get("system")), number)] if number else ()))
+    sightings = [_Sighting(coded, [*_names(concept), number])]
     if medication is not None:
         sightings.append(_of_medication(medication, medication if "contained" in medication else home, resolve, 0))
     sightings[0].names.append(text(obj(reference).get("display")))
@@ -66,7 +70,7 @@ def read_product(concept: object, reference: object, home: Json, terminology: Te
 def _product(found: list[_Found], sightings: list[_Sighting], terminology: Terminology, dangling: bool) -> Product:
     drugs = _merged([drug for drug, _ in found])
     if not drugs:
-        return Product(dangling=dangling)
+        return Product(dangling=dangling, misspelt=any(terminology.misspelt(s.coded) for s in _all(sightings)))
     named = frozenset(drug.ingredient for drug, by_name in found if by_name)
     unmapped = {system for s in _all(sightings) for system, _ in s.coded if system} if named else set()
     names = [name for sighting in sightings for name in sighting.names if name]

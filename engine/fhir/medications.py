@@ -78,10 +78,12 @@ def read_medications(
         return ()
     if kind == "MedicationRequest" and status != "draft" and _is_only_proposed(resource):
         return ()
-    product = _product(resource, kind, terminology, resolve)
+    product = product_of(resource, kind, terminology, resolve)
     if product.dangling:
         problems("dangling-reference", "the medication of this order is not in the data; only its own words were read")
     if not product.drugs:
+        if product.misspelt:
+            problems("unrecognised-code", "has a code of Endplate's own systems that stands in no table")
         return ()
     if status == _ODD:
         problems("unknown-status", "has a status that is not known and was not used")
@@ -130,6 +132,11 @@ def read_medications(
     )
 
 
+def is_used(resource: Json, as_of: date) -> bool:
+    """Whether the status of a medication entry lets it count."""
+    return _status(resource, text(resource.get("resourceType")), as_of) not in (None, _ODD)
+
+
 def _status(resource: Json, kind: str, as_of: date) -> MedicationStatus | Literal["odd"] | None:
     """The status as the rules know it; None = the resource is not used; odd = FHIR does not know it."""
     said = sorted(code_words(resource.get("status"))) or [""]
@@ -152,7 +159,8 @@ def _is_only_proposed(resource: Json) -> bool:
     return bool(_PROPOSED & code_words(resource.get("intent"))) and not (reported or resource.get("reportedReference"))
 
 
-def _product(resource: Json, kind: str, terminology: Terminology, resolve: Resolve) -> Product:
+def product_of(resource: Json, kind: str, terminology: Terminology, resolve: Resolve) -> Product:
+    """What a medication entry holds, of whatever kind of resource it is."""
     if kind == "Procedure":
         # a procedure is a drug by its code alone
         found = terminology.drugs(codings(resource.get("code")))

@@ -9,7 +9,7 @@ import msgspec
 from engine.fhir.components import NO_PARTS, NOWHERE, Parts, read_components, read_place
 from engine.fhir.context import Context
 from engine.fhir.elements import Json, codings, items, objects, words
-from engine.fhir.quantities import limits
+from engine.fhir.quantities import limits, site_limits
 from engine.fhir.statuses import PRELIMINARY, USED, observation_status
 from engine.fhir.values import NONE, WITHHELD, Value, answer_for, read_flag, read_value, says_not_done
 from engine.model.record import Result
@@ -30,8 +30,6 @@ def read_observation(context: Context) -> Iterator[Result]:
     parts = read_components(components, bool(meanings), context) if components else NO_PARTS
     site = resource.get("bodySite")
     place = read_place(site, context) if site else NOWHERE
-    if site and not place.known and any(not meaning.region for meaning in meanings):
-        context.unmapped_sites.append(context.entry.reference)
     shared = Result(
         concept="",
         reference=context.entry.reference,
@@ -62,9 +60,12 @@ def _results(
     flag = read_flag(holder["interpretation"], context) if "interpretation" in holder else ""
     ranges = holder.get("referenceRange")
     low, high = limits(objects(ranges), context.terminology, context.note) if ranges else (None, None)
+    unstated = bool(context.terminology.content.ranges) and not ranges and not flag and value.quantity is not None
     nothing = _says_nothing(value) and not flag and not parts.parts
     for meaning in meanings:
         if not meaning.suspected:
+            if unstated:
+                low, high = site_limits(context.terminology.range(meaning.concept))
             yield msgspec.structs.replace(
                 shared,
                 concept=meaning.concept,

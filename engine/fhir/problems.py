@@ -44,6 +44,11 @@ CODES: Mapping[str, str] = {
     "unreadable-site": "a body site that is not one place",
     "unrecognised-code": "a code that looks relevant, and that no table knows",
     "drug-by-name": "a drug that was found by its name, since no code is known",
+    # answers to a form
+    "unknown-form": "answers to a form, or to a version of it, that the rules do not have",
+    "unfinished-form": "answers that are not completed, or entered in error",
+    "unknown-question": "an answer to a question that the form does not have",
+    "unusable-answer": "an answer that its question does not allow",
     # answers to queries
     "failed-query": "a query was answered with an error instead of data",
     "further-pages": "a search result has further pages that were not given",

@@ -8,6 +8,7 @@ from decimal import Decimal
 from engine.fhir.elements import Json, code_words, obj, text
 from engine.fhir.problems import Note
 from engine.model.record import Comparator, Quantity
+from engine.terminology.content import Range
 from engine.terminology.terminology import Terminology
 
 UCUM = "http://unitsofmeasure.org"
@@ -107,6 +108,14 @@ def limits(ranges: list[Json], terminology: Terminology, note: Note) -> tuple[Qu
         if _is_normal(one):
             return _limit(one.get("low"), terminology, note), _limit(one.get("high"), terminology, note)
     return None, None
+
+
+def site_limits(given: Range | None) -> tuple[Quantity | None, Quantity | None]:
+    """(low, high) that a site states for results without a range of their own."""
+    if given is None:
+        return None, None
+    low, high = (None if limit is None else Quantity(limit, given.unit) for limit in (given.low, given.high))
+    return low, high
 
 
 def _limit(value: object, terminology: Terminology, note: Note) -> Quantity | None:

@@ -12,11 +12,13 @@ from datetime import date
 import msgspec
 
 from engine.fhir.allergies import read_allergy
+from engine.fhir.answers import RESPONSE
 from engine.fhir.conditions import read_condition
 from engine.fhir.context import Context
 from engine.fhir.dates import resolve_day
 from engine.fhir.decode import Document
 from engine.fhir.elements import Json, codings, obj, text
+from engine.fhir.extraction import read_response
 from engine.fhir.grouping import MEDICATION_KINDS, Group
 from engine.fhir.laboratories import Laboratories
 from engine.fhir.lookup import Lookup, lookup_for
@@ -40,6 +42,7 @@ _READERS: dict[str, Callable[[Context], Iterator[Result | Diagnosis]]] = {
     "Condition": read_condition,
     "Procedure": read_procedure,
     "AllergyIntolerance": read_allergy,
+    RESPONSE: read_response,
 }
 
 
@@ -92,12 +95,16 @@ def _resources(document: Document, problems: list[Problem]) -> Iterator[tuple[Js
             problems.append(problem("not-an-object", where, "is no JSON object and was skipped"))
 
 
+def declares_complete(meta: object, lookup: Lookup) -> bool:
+    """Whether the `meta` of a Bundle says that it is the whole record."""
+    return any(lookup.code("scope", (tag,)) == COMPLETE for tag in codings(obj(meta).get("tag")))
+
+
 def _of_bundle(scope: Scope, bundle: Json, lookup: Lookup) -> Scope:
     """The scope of one Bundle: its own word on completeness and time, where the caller leaves it to the Bundle."""
     complete, as_of = scope.complete, scope.as_of
     if complete is None:
-        tags = codings(obj(bundle.get("meta")).get("tag"))
-        complete = any(lookup.code("scope", (tag,)) == COMPLETE for tag in tags)
+        complete = declares_complete(bundle.get("meta"), lookup)
     if scope.at_bundle_time:
         as_of = resolve_day(bundle.get("timestamp"), date.max) or as_of
     return msgspec.structs.replace(scope, complete=complete, as_of=as_of)
@@ -142,7 +149,6 @@ def _record(patient: Patient, context: Context, scope: Scope) -> Record:
         medications=tuple(medications),
         problems=tuple(context.problems),
         asked=scope.asked,
-        unmapped_sites=tuple(context.unmapped_sites),
     )
 
 

@@ -22,6 +22,10 @@ class Anchors:
         """The issues without an anchor."""
         return self._parts[part].free
 
+    def may_fire(self, values: Mapping[str, str], part: Part = "patient") -> frozenset[str]:
+        """Every issue that may fire, anchored or not."""
+        return self.entered(values, part) | self._parts[part].free
+
     def entered(self, values: Mapping[str, str], part: Part = "patient") -> frozenset[str]:
         """The anchored issues that may fire."""
         by_fact = self._parts[part].by_fact

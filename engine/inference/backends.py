@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 from engine.errors import BackendError
 from engine.inference.durable import DurableBackend, load_engine
 from engine.inference.guarded import GuardedDurable
 from engine.inference.plain import PlainBackend
-from engine.inference.port import Backend, Inference, Part, compare
-from engine.rules.program import Program
+from engine.inference.port import Backend, Begun, Inference, Part, Shadow, compare
+from engine.rules.program import Conclusions, Program
 
 Name = Literal["plain", "durable", "both"]
 
@@ -41,7 +42,7 @@ def make_backend(name: Name, program: Program, *, guarded: bool = False) -> Back
 class Both:
     """The plain backend answers, the durable one is held against it in every evaluation."""
 
-    def __init__(self, plain: Backend, durable: Backend, name: Name = "both") -> None:
+    def __init__(self, plain: Backend, durable: Shadow, name: Name = "both") -> None:
         self.name = name
         self.plain = plain
         self.durable = durable
@@ -52,9 +53,24 @@ class Both:
 
     def infer(self, values: Mapping[str, str], part: Part = "patient") -> Inference:
         """Plain's conclusions, with each disagreement, or a note if the durable backend gave no answer."""
-        plain = self.plain.infer(values, part).conclusions
+        return self.begin(values, part).finish()
+
+    def begin(self, values: Mapping[str, str], part: Part = "patient") -> Begun:
+        """Plain's conclusions; the durable backend, asked first, may still be at work. To finish is to compare."""
+        answer: Callable[[], Inference] | BackendError
         try:
-            durable = self.durable.infer(values, part).conclusions
+            answer = self.durable.ask(values, part)
         except BackendError as failure:
-            return Inference(plain, notes=(str(failure),))
-        return Inference(plain, disagreements=compare(plain, durable))
+            answer = failure
+        plain = self.plain.infer(values, part).conclusions
+        return Begun(plain, partial(_compared, plain, answer))
+
+
+def _compared(plain: Conclusions, answer: Callable[[], Inference] | BackendError) -> Inference:
+    try:
+        if isinstance(answer, BackendError):
+            raise answer
+        durable = answer().conclusions
+    except BackendError as failure:
+        return Inference(plain, notes=(str(failure),))
+    return Inference(plain, disagreements=compare(plain, durable))

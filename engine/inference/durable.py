@@ -16,19 +16,21 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from itertools import count
 from types import ModuleType
 from typing import NamedTuple
 
 from engine.errors import BackendError
-from engine.inference.network import Atom, Network, build
+from engine.inference.network import Atom, Premises, build
 from engine.inference.port import Inference, Part
 from engine.model.fact import UNKNOWN
 from engine.rules.program import Conclusions, Program, Rule
 
 BASE, TOP = 12, 400                       # an atom's number is tested digit by digit: x and y below BASE, z below TOP
 MAX_USES = 250                            # of one engine fact in rules; the engine refuses 257
+MAX_RULES = 4000                          # of one ruleset; the engine refuses 4097
 _RESERVED = ("sid-0", "$pulse")           # ids of the engine's own messages
 
 
@@ -55,6 +57,10 @@ class DurableBackend:
         """Decide every rule of a part (see `port.Backend`). After a failure the next call has a fresh engine."""
         return Inference(self._engines[part].infer(values))
 
+    def ask(self, values: Mapping[str, str], part: Part = "patient") -> Callable[[], Inference]:
+        """The question is answered when the answer is asked for."""
+        return partial(self.infer, values, part)
+
     def close(self) -> None:
         """Give back the rulesets. (The engine never frees a session: make few backends, and use them long.)"""
         for engine in self._engines.values():
@@ -66,15 +72,14 @@ class DurableBackend:
 
 
 class _Engine:
-    """One ruleset handle with its one session."""
+    """The rules of one part: as many rulesets as they need, which tell each other what they conclude."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._c = load_engine()
         self._network = build(rules)
-        self._wiring = _wire(self._network)
+        found = self._network.rules
+        parts = [found[start : start + MAX_RULES] for start in range(0, len(found), MAX_RULES)] or [()]
+        self._rulesets = [_Ruleset(_wire(part)) for part in parts]
         self._lock = threading.Lock()
-        self._handle: int | None = None
-        self._in_session = False                  # the engine makes its session with the first fact
         self._open()
 
     def infer(self, values: Mapping[str, str]) -> Conclusions:
@@ -89,26 +94,16 @@ class _Engine:
 
     def leftovers(self) -> list[object]:
         with self._lock:
-            found: list[object] = json.loads(self._c.get_facts(self._handle, "0")) if self._in_session else []
-            return found
+            return [fact for ruleset in self._rulesets for fact in ruleset.facts()]
 
     def close(self) -> None:
         with self._lock:
-            self._drop()
-
-    def _drop(self) -> None:
-        if self._handle is not None:
-            with suppress(Exception):
-                self._c.delete_ruleset(self._handle)
-        self._handle, self._in_session = None, False
+            for ruleset in self._rulesets:
+                ruleset.close()
 
     def _open(self) -> None:
-        """A new ruleset and with it a new session. The old session is abandoned: deleting one can crash the process."""
-        self._drop()
-        try:
-            self._handle = self._c.create_ruleset(f"endplate-{next(_GENERATION)}", self._wiring.rules)
-        except Exception as cause:
-            raise BackendError(f"durable-rules refuses the ruleset: {cause}; use the backend `plain`") from cause
+        for ruleset in self._rulesets:
+            ruleset.open()
 
     def _infer(self, values: Mapping[str, str]) -> Conclusions:
         network = self._network
@@ -129,27 +124,69 @@ class _Engine:
                     cases[closing.name] = first
                 if (decided := network.decided.get(closing.name)) is not None:
                     batch += decided.of(value)
-        self._call(self._c.retract_facts, [self._wiring.ids[atom] for atom in asserted])
+        for ruleset in self._rulesets:
+            ruleset.retract(asserted)
         return Conclusions(values=concluded, cases=cases)
 
     def _saturate(self, batch: Sequence[Atom], known: bytearray, asserted: list[Atom]) -> None:
         """Assert atoms, and what follows from them, until nothing is new."""
-        handle, start, step = self._handle, self._c.start_action_for_state, self._c.complete_and_start_action
-        conclusions, facts = self._wiring.conclusions, self._wiring.facts
         while batch:
             asserted += batch
-            self._in_session = True
-            session = self._call(self._c.assert_facts, [facts[atom] for atom in batch])
-            batch = []
-            started = start(handle, session)
-            fired = started[1] if started else None
-            while fired:
-                for atom in conclusions[fired[2 : fired.index('"', 2)]]:      # {"rule":{"p0":{...}, ...}}
-                    if not known[atom]:
-                        known[atom] = 1
-                        if atom in facts:
-                            batch.append(atom)
-                fired = step(handle, session)
+            found: list[Atom] = []
+            for ruleset in self._rulesets:
+                ruleset.fire(batch, known, found)
+            batch = [atom for atom in found if any(atom in ruleset.wiring.facts for ruleset in self._rulesets)]
+
+
+class _Ruleset:
+    """One ruleset handle with its one session."""
+
+    def __init__(self, wiring: _Wiring) -> None:
+        self.wiring = wiring
+        self._c = load_engine()
+        self._handle: int | None = None
+        self._in_session = False                  # the engine makes its session with the first fact
+
+    def open(self) -> None:
+        """A new ruleset and with it a new session. The old session is abandoned: deleting one can crash the process."""
+        self.close()
+        try:
+            self._handle = self._c.create_ruleset(f"endplate-{next(_GENERATION)}", self.wiring.rules)
+        except Exception as cause:
+            raise BackendError(f"durable-rules refuses the ruleset: {cause}; use the backend `plain`") from cause
+
+    def close(self) -> None:
+        if self._handle is not None:
+            with suppress(Exception):
+                self._c.delete_ruleset(self._handle)
+        self._handle, self._in_session = None, False
+
+    def facts(self) -> list[object]:
+        """What the session holds."""
+        found: list[object] = json.loads(self._c.get_facts(self._handle, "0")) if self._in_session else []
+        return found
+
+    def fire(self, batch: Sequence[Atom], known: bytearray, found: list[Atom]) -> None:
+        """Assert those atoms that a rule reads; what follows from them, and is new, is marked in `known` and told."""
+        handle, start, step = self._handle, self._c.start_action_for_state, self._c.complete_and_start_action
+        conclusions, facts = self.wiring.conclusions, self.wiring.facts
+        messages = [facts[atom] for atom in batch if atom in facts]
+        if not messages:
+            return
+        self._in_session = True
+        session = self._call(self._c.assert_facts, messages)
+        started = start(handle, session)
+        fired = started[1] if started else None
+        while fired:
+            for atom in conclusions[fired[2 : fired.index('"', 2)]]:      # {"rule":{"p0":{...}, ...}}
+                if not known[atom]:
+                    known[atom] = 1
+                    found.append(atom)
+            fired = step(handle, session)
+
+    def retract(self, atoms: Sequence[Atom]) -> None:
+        """Take back those that a rule reads."""
+        self._call(self._c.retract_facts, [self.wiring.ids[atom] for atom in atoms if atom in self.wiring.ids])
 
     def _call(self, function: Callable[[int | None, str], tuple[int, int]], messages: Sequence[str]) -> int:
         """One batch; the session that it concerns. Every message is read by some rule and is new, so the code is 0."""
@@ -162,7 +199,7 @@ class _Engine:
 
 
 class _Wiring(NamedTuple):
-    """The network in the words of the engine."""
+    """Rules of the network in the words of the engine."""
 
     rules: str                                     # JSON for create_ruleset
     conclusions: Mapping[str, tuple[Atom, ...]]    # engine rule -> atoms
@@ -171,16 +208,17 @@ class _Wiring(NamedTuple):
 
 
 _GENERATION = count()
+NetworkRule = tuple[Premises, tuple[Atom, ...]]      # premises -> conclusions
 
 
-def _wire(network: Network) -> _Wiring:
+def _wire(network_rules: Sequence[NetworkRule]) -> _Wiring:
     """Number the atoms. One with more uses than the engine allows gets several numbers, asserted together."""
     numbers = _numbers()
     uses: Counter[Atom] = Counter()
     copies: dict[Atom, list[int]] = {}
     rules: dict[str, object] = {}
     conclusions: dict[str, tuple[Atom, ...]] = {}
-    for index, (premises, concluded) in enumerate(network.rules):
+    for index, (premises, concluded) in enumerate(network_rules):
         patterns = []
         for place, atom in enumerate(premises):
             if uses[atom] % MAX_USES == 0:

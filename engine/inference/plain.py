@@ -10,10 +10,13 @@ Anchors are not needed for that and not used: every rule always gets its value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from heapq import heappop, heappush
 
+from engine.inference.downstream import Readers, readers
 from engine.inference.kleene import Test, Truth, compiled, truth
-from engine.inference.port import Inference, Part
+from engine.inference.port import Begun, Inference, Part
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
 from engine.rules.program import (
     Conclusions,
@@ -26,6 +29,8 @@ from engine.rules.program import (
     conditions,
     literals,
 )
+
+_NOBODY = Readers()
 
 
 def infer(values: Mapping[str, str], rules: Sequence[Rule]) -> Conclusions:
@@ -42,20 +47,36 @@ class PlainBackend:
     name = "plain"
 
     def __init__(self, program: Program) -> None:
+        self._program = program
         self._parts = {"patient": _Rules(program.patient), "order": _Rules(program.order)}
-        self._deciders = {decider.name: decider for rules in self._parts.values() for decider in rules.deciders}
+        self.deciders = {decider.name: decider for rules in self._parts.values() for decider in rules.deciders}
 
     def infer(self, values: Mapping[str, str], part: Part = "patient") -> Inference:
         """Decide every rule of a part (see `port.Backend`)."""
         return Inference(self._parts[part].decide(values))
 
+    def begin(self, values: Mapping[str, str], part: Part = "patient") -> Begun:
+        """It is held against nobody."""
+        inference = self.infer(values, part)
+        return Begun(inference.conclusions, lambda: inference)
+
     def close(self) -> None:
         """Nothing is held."""
+
+    @cached_property
+    def readers(self) -> Mapping[str, Readers]:
+        """Fact -> who reads it."""
+        return readers(self._program)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The rules of both parts, in dependency order."""
+        return tuple(self.deciders)
 
     def session(self, values: Mapping[str, str], concluded: Conclusions | None = None) -> Session:
         """A what-if over the rules of both parts that decides only what is asked of it. `concluded` holds what was
         decided from these very values already."""
-        session = Session(values, self._deciders)
+        session = Session(values, self)
         if concluded is not None:
             session.facts.update(concluded.values)
             session.facts.cases = {**dict.fromkeys(concluded.values), **concluded.cases}
@@ -69,10 +90,20 @@ class Session:
     taken as it is; leave it out where a fact below it was changed.
     """
 
-    __slots__ = ("facts",)
+    __slots__ = ("_backend", "facts", "touched")
 
-    def __init__(self, values: Mapping[str, str], deciders: Mapping[str, _Decider]) -> None:
-        self.facts = _Facts(values, deciders)
+    def __init__(self, values: Mapping[str, str], backend: PlainBackend) -> None:
+        self._backend = backend
+        self.touched: Collection[str] = ()       # by answers: what comes out otherwise, and who may stand otherwise
+        self.facts = _Facts(values, backend.deciders)
+
+    def answered(self, answers: Mapping[str, str]) -> Session:
+        """The same with answers to unknown base facts. Only rules that read what has changed are decided again."""
+        session = Session(self.facts, self._backend)
+        session.facts.cases = dict(self.facts.cases)
+        session.facts.update(answers)
+        session.touched = session.facts.decide_again(answers, self._backend)
+        return session
 
     def value(self, name: str) -> str:
         """The value of a fact, derived fact or issue; unknown if nothing says otherwise."""
@@ -108,6 +139,46 @@ class _Facts(dict[str, str]):
         decider = self.deciders.get(name)
         value, self.cases[name] = decider.decide(self) if decider else (UNKNOWN, None)
         return value
+
+    def decide_again(self, facts: Iterable[str], backend: PlainBackend) -> set[str]:
+        """After changes of base facts: at least what comes out otherwise, and the issues that may stand otherwise.
+
+        What others read is decided at once, as far as what it reads has changed; the rest when it is asked for.
+        """
+        touched: set[str] = set()
+        left: set[str] = set()                   # to be decided when they are asked for
+        due: list[int] = []                      # places of rules: what a rule reads stands before it
+        seen: set[int] = set()
+        changed = list(facts)
+        while changed:
+            for fact in changed:
+                inner, last, showing = backend.readers.get(fact, _NOBODY)
+                touched.update(showing)
+                left.update(last)
+                for place in inner:
+                    if place not in seen:
+                        seen.add(place)
+                        heappush(due, place)
+            changed = []
+            while due and not changed:
+                name = backend.names[heappop(due)]
+                if self._comes_out_otherwise(name):
+                    touched.add(name)
+                    changed = [name]
+        for name in left:
+            self.pop(name, None)
+            self.cases.pop(name, None)
+        return touched | left
+
+    def _comes_out_otherwise(self, name: str) -> bool:
+        """Whether a rule does, or was not decided yet."""
+        if name not in self:
+            return True
+        value, case = self.deciders[name].decide(self)
+        if value == self[name] and case == self.cases.get(name, case):
+            return False
+        self[name], self.cases[name] = value, case
+        return True
 
 
 class _Decider:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -35,6 +35,13 @@ class Inference(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """What stands at once; `finish`, called once, waits for what it is held against. It raises BackendError."""
+
+    conclusions: Conclusions
+    finish: Callable[[], Inference]
+
+
 class Backend(Protocol):
     """Decides every rule of one part of the program that it was made for.
 
@@ -46,6 +53,18 @@ class Backend(Protocol):
     def name(self) -> str: ...
 
     def infer(self, values: Mapping[str, str], part: Part = "patient") -> Inference: ...
+
+    def begin(self, values: Mapping[str, str], part: Part = "patient") -> Begun:
+        """As `infer`, but it waits for nobody: whoever is held against the answer works on meanwhile."""
+
+    def close(self) -> None: ...
+
+
+class Shadow(Protocol):
+    """A backend that is held against another one."""
+
+    def ask(self, values: Mapping[str, str], part: Part = "patient") -> Callable[[], Inference]:
+        """Puts the question; what comes back waits for the answer. Both raise BackendError if there is none."""
 
     def close(self) -> None: ...
 

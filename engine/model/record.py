@@ -125,4 +125,3 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     medications: tuple[Medication, ...] = ()
     problems: tuple[Problem, ...] = ()
     asked: frozenset[str] | None = None                        # concepts that the sender was asked for; None = all
-    unmapped_sites: tuple[str, ...] = ()                       # references of signs whose site no table knows

@@ -149,7 +149,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(detail_markdown(finding, self.info[finding.issue], title))
         if problems := len(self.evaluation.problems):
             entries = "1 entry" if problems == 1 else f"{problems} entries"
-            parts.append(f"{entries} of the data supplied could not be used.")
+            parts.append(f"{entries} of the data supplied could not be used, or not in full.")
         parts.append(f"As of {self.evaluation.as_of}.")
         return "\n\n".join(parts)
 

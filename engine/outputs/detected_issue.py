@@ -8,7 +8,7 @@ standard ones that name a rule are not allowed on DetectedIssue.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from engine import __version__
@@ -42,17 +42,23 @@ def detected_issue(
     version: Version = "R4",
     guidance: str = "",
     mitigation: Sequence[Resource] = (),
+    status: str = "preliminary",
+    unlinked: Collection[str] = (),
 ) -> Resource:
     """The DetectedIssue of one finding. `guidance` is the reference of its GuidanceResponse, `mitigation` what was
-    done about it (`DetectedIssue.mitigation`).
+    done about it (`DetectedIssue.mitigation`), `unlinked` are resources that are no more: they are named in words.
 
-    `status` is always preliminary: no person has verified it. `identifiedDateTime` is the evaluation's date: the time
-    of day plays no part in an evaluation. `detail` is Markdown in R5 and plain text in R4.
+    `status` is preliminary as long as the finding stands: no person has verified it. `identifiedDateTime` is the
+    evaluation's date: the time of day plays no part in an evaluation. `detail` is Markdown in R5 and plain text in R4.
     """
     rule = info[finding.issue]
     detail = detail_text if version == "R4" else detail_markdown
     names = [name for name in finding.references if name != evaluation.patient]
-    evidence = [reference(name) for name in names if not name.startswith("Medication")]
+
+    def named(name: str) -> Resource:
+        return {"type": name.partition("/")[0], "display": name} if name in unlinked else reference(name)
+
+    evidence = [named(name) for name in names if not name.startswith("Medication")]
     evidence += [{"reference": guidance}] if guidance else []
     issue: Resource = {
         "resourceType": "DetectedIssue",
@@ -60,7 +66,7 @@ def detected_issue(
         "meta": {"source": uri(base, "engine"), "tag": [_tag(evaluation, base)]},
         "contained": [device(version)],
         "identifier": [{"system": uri(base, "detected-issue"), "value": finding.identifier}],
-        "status": "preliminary",
+        "status": status,
         "code": _code(finding, rule, base),
         "severity": finding.severity,
         "patient" if version == "R4" else "subject": reference(evaluation.patient),
@@ -70,7 +76,7 @@ def detected_issue(
         "reference": uri(base, "rule", finding.issue),
     }
     if names:
-        issue["implicated"] = [reference(name) for name in names]
+        issue["implicated"] = [named(name) for name in names]
     if evidence:
         issue["evidence"] = [{"detail": evidence}]
     if mitigation:

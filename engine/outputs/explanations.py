@@ -23,19 +23,20 @@ def explanation_text(explanation: Explanation) -> str:
         f"held back by {held.by}: {'; '.join(map(because_line, held.because)) or 'it holds'}"
         for held in explanation.held_back_by
     ]
-    lines += _lines(explanation.tree, 0)
+    lines += tree_lines(explanation.tree)
     if explanation.missing:
         lines += ["missing:", *(f"  ? {missing_line(missing)}" for missing in explanation.missing)]
     lines += ["sources:", *(f"  {s.ref}: {s.says or s.citation}" for s in explanation.sources)]
     return "\n".join(lines)
 
 
-def _lines(nodes: Iterable[Node], depth: int) -> Iterator[str]:
+def tree_lines(nodes: Iterable[Node], depth: int = 0) -> Iterator[str]:
+    """A tree, each line with its truth (+ holds, - does not, ? unknown), value and evidence."""
     for node in nodes:
         yield f"{'  ' * depth}{MARK[node.truth]} {node.text}{_found(node)}"
         for evidence in node.evidence:
             yield f"{'  ' * (depth + 1)}  {evidence_line(evidence)}"
-        yield from _lines(node.children, depth + 1)
+        yield from tree_lines(node.children, depth + 1)
 
 
 def _found(node: Node) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 BREAK = "\N{HAIR SPACE}"
 _INLINE = re.compile(r"[\\`*\[\]~|$]|(?<![^\W_])_|_(?![^\W_])")  # `_` inside a word has no meaning
@@ -19,6 +20,7 @@ _ADDRESS = re.compile(r"(?i)(?<=:)(?=//)|(?<=//)(?=\w)|(?<=www)(?=\.)|(?<=@)(?=\
 _DOMAIN = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
 
 
+@lru_cache(maxsize=4_096)
 def plain(text: str) -> str:
     """One line of printable characters (no control, bidirectional or invisible ones)."""
     if not text.isprintable():

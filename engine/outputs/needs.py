@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from engine.facts.base import FactInfo
 from engine.fhir.grouping import CARRIERS
+from engine.rules.program import Issue, literals
 from engine.rules.ruleset import Ruleset
+from engine.rules.strata import reads
 
 DRUG_RESOURCE = "MedicationRequest"
 # the kinds of a concept, the one that mostly carries it first
@@ -43,3 +45,25 @@ def _resource(info: FactInfo, by_concept: Mapping[str, tuple[str, ...]]) -> str:
 def _usual(types: Iterable[str]) -> str:
     counted = list(types)
     return max(counted, key=counted.count) if counted else "Observation"
+
+
+def read_by(ruleset: Ruleset, issues: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Concepts and ingredients that issues read, through policies, derived facts and facts that need others.
+
+    No issue named = all.
+    """
+    program = ruleset.program
+    rules = {rule.name: rule for rule in (*program.patient, *program.order)}
+    policies = [gate.when for gate in program.gates] + [one.when for one in program.adjustments.values()]
+    todo = list(issues) or [rule.name for rule in rules.values() if isinstance(rule, Issue)]
+    todo += [literal.fact for condition in policies for literal in literals(condition)]
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        todo += reads(rules[name]) if name in rules else ruleset.fact_info[name].needs
+    facts = [ruleset.fact_info[name] for name in seen if name in ruleset.fact_info]
+    concepts = frozenset(concept for fact in facts for concept in fact.concepts)
+    return concepts, frozenset(drug for fact in facts for drug in fact.drugs)

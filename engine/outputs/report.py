@@ -19,6 +19,8 @@ from engine.outputs.markdown import plain
 from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line, titles
 from engine.rules.info import RuleInfo
 
+SECTIONS = ("comparison", "differing", "rates", "unknown_codes")
+
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What is said of the whole batch. `more` and `silent`: patients with and without findings that are not shown."""
@@ -53,11 +55,17 @@ def problem_counts(evaluations: Iterable[Evaluation]) -> list[tuple[str, int]]:
 
 
 def report(
-    evaluations: Sequence[Evaluation], info: Mapping[str, RuleInfo], *, source: str, totals: Totals | None = None
+    evaluations: Sequence[Evaluation],
+    info: Mapping[str, RuleInfo],
+    *,
+    source: str,
+    totals: Totals | None = None,
+    sections: Mapping[str, object] | None = None,
 ) -> str:
     """The page as text; everything that comes from a record is escaped by the template engine.
 
-    `totals`: of the whole batch, where `evaluations` are only a part of it.
+    `totals`: of the whole batch, where `evaluations` are only a part of it. `sections`: what a batch says beside its
+    findings (comparison.html, rates.html, unknown_codes.html).
     """
     environment = Environment(
         loader=PackageLoader("engine.outputs"),
@@ -87,6 +95,7 @@ def report(
         by_ruleset=_bars(totals.counts, lambda issue: (info[issue].ruleset, "", "")),
         by_issue=issues,
         problems=[(code, CODES.get(code, ""), count) for code, count in _most_first(totals.problems)],
+        **dict.fromkeys(SECTIONS) | dict(sections or {}),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

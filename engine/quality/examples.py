@@ -133,7 +133,8 @@ class Judge:
             known = {**patient, **state.base}
             concluded = self._plain.infer(known, state.part).conclusions
             session = self._plain.session(known, concluded)
-            for shown in sorted(standing(self._issues[state.part], self._program, session, draft=state.draft)):
+            stand = standing(self._issues[state.part], session, program=self._program, draft=state.draft)
+            for shown in sorted(stand):
                 findings.append(self._bare(shown, session.case(shown[0]), example))
             patient = patient or concluded.values
         reasoned = bool(example.evaluation.conclusions)    # nothing is concluded of a patient whom no rule is about

@@ -5,14 +5,14 @@ Two programs are the same to a reader when no values of the base facts make thes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 import msgspec
 
 from engine.findings import stands
 from engine.quality.clauses import FALSE, Clauses
-from engine.rules.program import Condition, Issue, IssueCase
+from engine.rules.program import Issue, IssueCase
 
 
 class Shown(msgspec.Struct, frozen=True, order=True):
@@ -24,22 +24,6 @@ class Shown(msgspec.Struct, frozen=True, order=True):
 
 
 Outcomes = Mapping[Shown, int]
-
-
-class _Given:
-    """Adjustments of which it is given whether they hold; all else is not asked."""
-
-    def __init__(self, holding: Collection[Condition]) -> None:
-        self._holding = holding
-
-    def truth(self, condition: Condition) -> bool:
-        return condition in self._holding
-
-    def value(self, name: str) -> str:
-        raise NotImplementedError
-
-    def case(self, name: str) -> int | None:
-        raise NotImplementedError
 
 
 def outcomes(issue: Issue, clauses: Clauses, draft: int, *, words: bool = False) -> Outcomes:
@@ -61,7 +45,7 @@ def _of_case(
     conditions = list(dict.fromkeys(program.adjustments[name].when for name in case.adjust))
     for *holds, is_draft in product((True, False), repeat=len(conditions) + 1):
         holding = [condition for condition, held in zip(conditions, holds, strict=True) if held]
-        how = stands(issue, case, program, _Given(holding), draft=is_draft)
+        how = stands(issue, case, program, holding.__contains__, draft=is_draft)
         rails = [clauses.truth(condition)[0] for condition in conditions]
         when = [rail if held else -rail for rail, held in zip(rails, holds, strict=True)]
         yield how.severity, how.display, (*when, draft if is_draft else -draft)

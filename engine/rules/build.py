@@ -12,8 +12,11 @@ import msgspec
 from engine.document import Document, load_document
 from engine.errors import Fault, Place, RulesetError
 from engine.facts.base import FactBase, FactInfo
+from engine.facts.limits import with_limits
 from engine.facts.load import load_definitions
 from engine.facts.options import Since
+from engine.forms.plan import definitions_of, read_forms
+from engine.model.form import Form
 from engine.rules.check import check
 from engine.rules.compile import Compiled, compile_program
 from engine.rules.declared import declared
@@ -50,6 +53,8 @@ def build(
     orders = read_orders(document(folder / "orders.yaml", faults), faults)
     sources, lost = _rules(folder, references, faults)
     vignettes = documents(sorted((folder / "vignettes").glob("**/*.yaml")), faults) if with_vignettes else None
+    fact_files = documents(sorted((folder / "facts").glob("*.yaml")), [])      # their faults are told already
+    forms = _forms(folder, fact_files, facts, terminology, faults)
     compiled = None
     if facts is not None:
         numbers = {name: number(parameter.value) for name, parameter in facts.parameters.items()}
@@ -61,7 +66,7 @@ def build(
         faults += check(
             compiled,
             declared=declared(
-                documents(sorted((folder / "facts").glob("*.yaml")), []),      # their faults are told already
+                fact_files,
                 document(folder / "tables" / "classes.yaml", []),
                 document(folder / "parameters.yaml", []),
             ),
@@ -81,7 +86,7 @@ def build(
         hash=content[:HASH],
         program=compiled.program,
         facts=facts,
-        content=terminology.content,
+        content=msgspec.structs.replace(terminology.content, forms=forms),
         info=_infos(folder, sources, compiled, orders or {}),
         chain=_chain(compiled),
     )
@@ -126,15 +131,30 @@ def _terminology(folder: Path, extra: Sequence[Path], base: str, faults: list[Fa
 
 def _facts(folder: Path, terminology: Terminology, faults: list[Fault]) -> FactBase | None:
     try:
-        return load_definitions(
+        facts = load_definitions(
             folder,
             ingredients=_ingredients(folder, terminology),
             concepts=terminology.concept_names,
             codes={"reason": terminology.values("order-reason"), "course": terminology.values("course")},
         )
+        return with_limits(facts, terminology.content.ranges)
     except RulesetError as error:
         faults += error.faults
         return None
+
+
+def _forms(
+    folder: Path,
+    fact_files: Iterable[Document],
+    facts: FactBase | None,
+    terminology: Terminology | None,
+    faults: list[Fault],
+) -> dict[str, Form]:
+    written = document(folder / "forms.yaml", faults)
+    if written is None or facts is None or terminology is None:
+        return {}
+    files = {Path(one.file).stem: definitions_of(one) for one in fact_files}
+    return read_forms(written, facts, terminology, files, faults)
 
 
 def _ingredients(folder: Path, terminology: Terminology) -> frozenset[str]:

@@ -23,7 +23,7 @@ def fingerprint() -> str:
     """Changes with the code of the rooms whose values are stored, so that an upgraded engine never reads old ones."""
     engine = Path(__file__).resolve().parent.parent
     digest = sha256()
-    for room in ("model", "terminology", "facts", "rules"):
+    for room in ("model", "terminology", "facts", "forms", "rules"):
         for path in sorted((engine / room).rglob("*.py")):
             stat = path.stat()
             digest.update(f"{path.relative_to(engine)} {stat.st_size} {stat.st_mtime_ns}\n".encode())

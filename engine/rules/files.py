@@ -30,13 +30,13 @@ def content_files(folder: Path) -> list[Path]:
 
 
 def content_hash(folders: Iterable[Path], *more: str) -> str:
-    """SHA-256, in hex, over names and bytes of all files of the folders, and further texts.
+    """SHA-256, in hex, over names and bytes of all files of the folders (or of a single file), and further texts.
 
     Raises RulesetError if a file cannot be read.
     """
     digest = sha256()
     for folder in folders:
-        files = content_files(folder)
+        files = [folder] if folder.is_file() else content_files(folder)
         digest.update(len(files).to_bytes(8, "big"))
         for path in files:
             try:

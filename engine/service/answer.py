@@ -26,7 +26,7 @@ from engine.service.memory import Situation, mitigations, silent
 from engine.service.needs import PATIENT
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
-from engine.store import Acknowledged, Shown, StoreError
+from engine.store import Acknowledged, Kept, Shown, StoreError
 from engine.views import seen
 
 EXTENSION = "org.endplate.evaluation"
@@ -124,22 +124,24 @@ class Responder:
         """Which findings stand on which card, and the evaluation for its page. Raises StoreError."""
         groups, beyond = grouped(shown)
         now = self._service.seconds()
-        self._service.store.show(
+        rows = [
             Shown(
                 card=card_uuid(group, call.instance), finding=f.identifier, evidence=f.evidence_hash, issue=f.issue,
                 severity=f.severity, client=client, user=call.user, encounter=call.encounter, evaluation=identity,
-                at=now,
+                at=now, patient=whole.patient,
             )
             for group in groups
             for f in group
-        )  # fmt: skip
+        ]  # fmt: skip
+        pages = []
         if groups or silenced or beyond:
             page = Page(
                 id=identity, client=client, evaluation=whole, silenced=tuple(one.identifier for one in silenced)
             )
+            name, content = page_name(self._service.page_key, identity), msgspec.msgpack.encode(page)
             until = now + self._settings.pages_hours * HOUR
-            self._service.store.keep(page_name(self._service.page_key, identity), msgspec.msgpack.encode(page), until)
-        self._service.upkeep()
+            pages.append(Kept(id=name, content=content, until=until, patient=whole.patient, at=now))
+        self._service.backlog.add(rows, pages)
 
     def _response(
         self, content: Content, shown: Evaluation, call: Call, known: Sequence[Acknowledged], identity: str

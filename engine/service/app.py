@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import structlog
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -20,14 +21,18 @@ from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.outputs.cards import INDICATOR, OVERRIDE_REASONS
 from engine.outputs.wording import DISCLAIMER
+from engine.service.admission import admission
 from engine.service.answer import Answer, Responder
 from engine.service.audit import Audit, audit_event
 from engine.service.auth import Authenticator
 from engine.service.body import read_body
 from engine.service.call import Call, decode_object, read_call
+from engine.service.extract import extraction_routes
 from engine.service.feedback import Feedback, read_feedback
 from engine.service.fetch import http_client
+from engine.service.fhir_api import fhir_routes, subscribers_of
 from engine.service.hooks import HOOKS, Hook
+from engine.service.lanes import Lanes
 from engine.service.live import Content
 from engine.service.metrics import Metrics
 from engine.service.openapi import CALL_BODY, CARDS, DISCOVERY, FEEDBACK_BODY, errors
@@ -35,6 +40,7 @@ from engine.service.operations import operations
 from engine.service.outcome import RefusalError
 from engine.service.pages import pages
 from engine.service.protocol import Requests, refused, unrouted
+from engine.service.receive import Receiving, receiving_routes
 from engine.service.state import Service
 from engine.settings import Settings
 from engine.store import Given, Store, StoreError
@@ -63,7 +69,7 @@ def create_app(
     contradicts another.
     """
     store, metrics = store or Store(), Metrics()
-    shared = store.first_time if settings.workers > 1 else None
+    shared = store.first_time if settings.workers > 1 or settings.database else None
     service = Service(
         evaluator,
         settings,
@@ -84,8 +90,16 @@ def create_app(
     )
     app.state.service = service
     app.include_router(_hooks(service, keep))
+    service.subscribers = subscribers_of(service)
     app.include_router(pages(service))
     app.include_router(operations(service))
+    app.include_router(fhir_routes(service))
+    app.include_router(extraction_routes(service))
+    app.state.receiving = (
+        Receiving(service, lambda: service.wake()) if settings.sources else None  # noqa: PLW0108 - it is set later
+    )
+    if app.state.receiving is not None:
+        app.include_router(receiving_routes(service, app.state.receiving))
     app.add_middleware(Requests, metrics=metrics)
     app.add_middleware(
         CORSMiddleware,
@@ -100,29 +114,24 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """The client for FHIR servers belongs to the event loop that serves; at the end the audit trail is written."""
+    """The client for FHIR servers belongs to the event loop that serves; at the end what waits is written."""
+    receiving: Receiving | None = app.state.receiving
+    if receiving is not None:
+        receiving.receiver.start()
     async with http_client() as http:
         yield {"http": http}
-    await to_thread.run_sync(app.state.service.audit.flush)
+    if receiving is not None:
+        await to_thread.run_sync(receiving.close)
+    await to_thread.run_sync(app.state.service.flush)
 
 
 def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> APIRouter:
     settings = service.settings
-    limiter = CapacityLimiter(settings.threads)
+    lanes = Lanes(settings.threads, alone=service.alone)
     responder = Responder(service)
 
-    async def admitted(request: Request) -> str:
-        """The issuer of the request's token; "" in development."""
-        client = ""
-        if service.authenticator is not None:
-            authorization = request.headers.get("authorization", "")
-            check = service.authenticator.check
-            client = await to_thread.run_sync(check, authorization, request.url.path, limiter=limiter)
-        service.admit(client or _address(request))
-        return client
-
     router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], default_response_class=Response)
-    who = Depends(admitted)
+    who = Depends(admission(service, lanes))
 
     @router.get("", summary="The services that are offered", responses=DISCOVERY | errors(401, 429))
     async def services(_: str = who) -> Response:
@@ -150,11 +159,11 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
                 _note(service, found, asked, hook=hook, client=client, address=address, content=content)
                 return msgspec.json.encode(found.response)
 
-            result = await to_thread.run_sync(started, limiter=limiter)
+            result = await lanes.direct(started, len(body))
             if isinstance(result, Call):
                 fetched = await content.fetcher.complete(request.state.http, result)
                 _count_fetched(service, result, fetched)
-                result = await to_thread.run_sync(answered, fetched, limiter=limiter)
+                result = await lanes.beside(partial(answered, fetched))
         return _json(result)
 
     @router.post(
@@ -167,8 +176,8 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
         hook = _hook(name)
         given = read_feedback(decode_object(await read_body(request, settings.max_body_bytes)))
         if keep is not None:
-            await to_thread.run_sync(keep, given, limiter=limiter)
-        await to_thread.run_sync(_take, service, given, hook, client, _address(request), limiter=limiter)
+            await lanes.beside(partial(keep, given))
+        await lanes.beside(partial(_take, service, given, hook, client, _address(request)))
         return Response(status_code=200)
 
     return router
@@ -185,6 +194,7 @@ def _take(service: Service, given: list[Feedback], hook: Hook, client: str, addr
         for one in given
     ]  # fmt: skip
     try:
+        service.backlog.flush()
         service.store.give(rows)
         shown = [service.store.shown(one.card, client) for one in given]
     except StoreError as error:

@@ -37,7 +37,7 @@ class Audit:
     def __init__(self, folder: Path | None, lost: Callable[[int], None] = lambda _: None) -> None:
         self._folder = folder
         self._lost = lost
-        self._waiting: list[Json] = []
+        self._waiting: list[tuple[str, bytes]] = []  # the day, the line
         self._lock = threading.Condition()
         self._stopped = False
         self.failing = False
@@ -50,9 +50,10 @@ class Audit:
         """Takes one event; it never waits for the disk."""
         if self._folder is None:
             return
+        line = msgspec.json.encode(event)
         with self._lock:
             if len(self._waiting) < MOST_WAITING:
-                self._waiting.append(event)
+                self._waiting.append((event["recorded"][:10], line))
                 return
         self._lost(1)
 
@@ -82,11 +83,11 @@ class Audit:
             if stopped:
                 return
 
-    def _append(self, events: list[Json]) -> None:
+    def _append(self, events: list[tuple[str, bytes]]) -> None:
         assert self._folder is not None  # noqa: S101 - the thread runs with a folder alone
         days: dict[str, list[bytes]] = {}
-        for event in events:
-            days.setdefault(event["recorded"][:10], []).append(msgspec.json.encode(event))
+        for day, line in events:
+            days.setdefault(day, []).append(line)
         for day, lines in days.items():
             try:
                 path = self._folder / f"audit-{day}.ndjson"

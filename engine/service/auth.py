@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
 import structlog
@@ -18,17 +18,23 @@ from joserfc import jws, jwt
 from engine.errors import SettingsError
 from engine.service.keys import UNREADABLE, ClientKeys
 from engine.service.outcome import RefusalError
+from engine.service.servers import is_loopback
 from engine.settings import Settings, TrustedClient
 
 ALGORITHMS = ["ES384", "RS384", "ES256", "RS256", "ES512", "RS512", "PS384"]
 LONGEST_TOKEN = 16_384
 LONGEST_LIFE = 3600  # seconds that a token may be valid, and for which a `jti` is remembered
 MOST_REMEMBERED = 200_000
+FEW_REMEMBERED = 10_000
 
 FirstTime = Callable[[str, float, float], bool]
 """(name of a token, when it expires, now) -> whether it was never used before."""
 
 log = structlog.get_logger("endplate.auth")
+
+
+class WaitsError(Exception):
+    """A token cannot be checked without waiting for others."""
 
 
 class Authenticator:
@@ -51,19 +57,29 @@ class Authenticator:
                 "tokens are made out to the address of the service: set `ENDPLATE_PUBLIC_URL`, such as "
                 "`https://cds.example.org`"
             )
+        if settings.public_url.scheme != "https" and not is_loopback(settings.public_url.host or ""):
+            raise SettingsError(
+                "`ENDPLATE_PUBLIC_URL` is not `https`: tokens and patient data would go in clear; put a proxy in front "
+                "that speaks TLS, and write its address"
+            )
         self._address = str(settings.public_url).rstrip("/")
         self._leeway = settings.leeway_seconds
         self._clock = clock
         self._clients = {client.iss: ClientKeys(client) for client in settings.trusted_clients}
         self._first_time = first_time or _Seen().first_time
+        self._waits = first_time is not None
 
     def refresh(self) -> None:
         """Reads the keys of files and addresses again."""
         for client in self._clients.values():
             client.refresh(self._clock(), force=True)
 
-    def check(self, authorization: str, path: str) -> str:
-        """The issuer of a valid token for the endpoint at `path` (`/cds-services/x`). Raises RefusalError 401."""
+    def check(self, authorization: str, path: str, *, wait: bool = True, base: str = "") -> str:
+        """The issuer of a valid token for the endpoint at `path` (`/cds-services/x`). Raises RefusalError 401.
+
+        It may be made out to the path `base` instead, if one is given.
+        Unless it may `wait`, raises WaitsError where keys are to be read or other processes to be asked.
+        """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             _refuse("no bearer token")
@@ -75,14 +91,16 @@ class Authenticator:
             _refuse("issuer not trusted")
         if jku is not None and client.trusted.jku is not None and jku != str(client.trusted.jku):
             _refuse("jku not trusted", issuer)
+        if not wait and (self._waits or client.due(key_id, self._clock())):
+            raise WaitsError
         try:
             claims = jwt.decode(token, client.keys_for(key_id, self._clock()), algorithms=ALGORITHMS).claims
         except UNREADABLE as invalid:
             _refuse(f"signature or form: {type(invalid).__name__}", issuer)
-        self._check_claims(claims, client.trusted, f"{self._address}{path}")
+        self._check_claims(claims, client.trusted, [f"{self._address}{one}" for one in (path, base or path)])
         return issuer
 
-    def _check_claims(self, claims: Mapping[str, Any], client: TrustedClient, endpoint: str) -> None:
+    def _check_claims(self, claims: Mapping[str, Any], client: TrustedClient, endpoints: Collection[str]) -> None:
         now = self._clock()
         issued, expires, identity = _time(claims, "iat"), _time(claims, "exp"), claims.get("jti")
         if claims.get("iss") != client.iss:
@@ -92,7 +110,7 @@ class Authenticator:
         if issued > now + self._leeway or expires - now > LONGEST_LIFE + self._leeway:
             _refuse("iat or exp too far ahead", client.iss)
         audience = claims.get("aud")
-        if endpoint not in (audience if isinstance(audience, list) else [audience]):
+        if not any(one in endpoints for one in (audience if isinstance(audience, list) else [audience])):
             _refuse("audience", client.iss)
         if client.tenant is not None and claims.get("tenant") != client.tenant:
             _refuse("tenant", client.iss)
@@ -107,14 +125,16 @@ class _Seen:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self._tidy_at = FEW_REMEMBERED
         self._lock = threading.Lock()
 
     def first_time(self, name: str, until: float, now: float) -> bool:
         with self._lock:
             if self._until.get(name, 0) > now:
                 return False
-            if len(self._until) >= MOST_REMEMBERED:
+            if len(self._until) >= min(self._tidy_at, MOST_REMEMBERED):
                 self._until = {known: end for known, end in self._until.items() if end > now}
+                self._tidy_at = max(FEW_REMEMBERED, 2 * len(self._until))  # so that each costs little
             if len(self._until) >= MOST_REMEMBERED:
                 return False  # better to refuse than to forget one
             self._until[name] = until

@@ -10,13 +10,20 @@ from starlette.requests import ClientDisconnect
 from engine.service.outcome import RefusalError
 
 READ_SECONDS = 30
+FORM = "application/x-www-form-urlencoded"
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The body of a JSON request. Raises RefusalError 408, 413 or 415."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise RefusalError(415, "the body must be `application/json`")
+async def read_body(request: Request, most: int, *, may_be_empty: bool = False, form: bool = False) -> bytes:
+    """The body of a JSON request. Raises RefusalError 408, 413 or 415.
+
+    `may_be_empty`: a request without a body may name any media type, such as that of a form. `form`: it is that of a
+    form instead.
+    """
+    kind = request.headers.get("content-type", FORM if form else "application/json").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    is_right = kind == FORM if form else is_json
+    if not is_right and not may_be_empty:
+        raise _no_json(form)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise RefusalError(415, "a compressed body is not read: send it as it is")
     declared = request.headers.get("content-length", "")
@@ -35,7 +42,13 @@ async def read_body(request: Request, most: int) -> bytes:
         raise RefusalError(400, "the connection ended before the body did") from None
     except TimeoutError:
         raise RefusalError(408, f"the body took longer than {READ_SECONDS} seconds") from None
+    if size and not is_right:
+        raise _no_json(form)
     return b"".join(parts)
+
+
+def _no_json(form: bool) -> RefusalError:
+    return RefusalError(415, f"the body must be `{FORM if form else 'application/json'}`")
 
 
 def _too_large(most: int) -> RefusalError:

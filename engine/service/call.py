@@ -108,7 +108,7 @@ def _drafts(context: Json, hook: Hook) -> Drafts:
     bundle = context.get(hook.added)
     if not isinstance(bundle, dict):
         raise RefusalError(412, f"`context.{hook.added}` is missing: the service `{hook.id}` needs this Bundle")
-    return read_drafts(bundle)
+    return read_drafts(bundle, _optional(context, "patientId"))
 
 
 def _selected(context: Json, drafts: Drafts) -> frozenset[str]:

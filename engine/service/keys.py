@@ -46,13 +46,18 @@ class ClientKeys:
 
     def keys_for(self, key_id: str, now: float) -> KeySet:
         """The keys by which a token may be signed; read again if there is reason to."""
-        if self.trusted.jwks is None:
-            known = any(key.kid == key_id for key in self._keys.keys)
-            if not known or (self.trusted.jku is not None and now - self._read_at > FRESH_SECONDS):
-                self.refresh(now)
+        if self.due(key_id, now):
+            self.refresh(now)
         if self.trusted.jku is not None and now - self._read_at > STALE_SECONDS:
             return KeySet([])
         return self._keys
+
+    def due(self, key_id: str, now: float) -> bool:
+        """Whether `keys_for` reads them again, which may take seconds."""
+        if self.trusted.jwks is not None or (self._keys.keys and now - self._asked_at <= REREAD_SECONDS):
+            return False
+        known = any(key.kid == key_id for key in self._keys.keys)
+        return not known or (self.trusted.jku is not None and now - self._read_at > FRESH_SECONDS)
 
     def refresh(self, now: float, *, force: bool = False) -> None:
         """Reads the file or the address again, at most every 30 seconds unless forced; what fails changes nothing."""

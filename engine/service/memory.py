@@ -26,6 +26,8 @@ SPECIALIST = 90 * DAY
 DIAGNOSTIC = 365 * DAY
 MONITORING = 30 * DAY
 _UNNAMED = re.compile(r"[A-Za-z]+/new-\d+")  # a draft without an id: not to be told from a new one
+_CODE = re.compile(r"[!-~]{1,100}")
+_SYSTEM = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]{1,200}")
 _REFERENCE = re.compile(r"(Practitioner|PractitionerRole)/[A-Za-z0-9\-.]{1,64}")
 
 
@@ -76,7 +78,10 @@ def _mitigation(one: Acknowledged, base: str) -> dict[str, Any]:
     code, text = (one.outcome, f"Card {one.outcome}") if one.code not in ours else (one.code, ours[one.code])
     system = uri(base, "card-outcome" if one.code not in ours else "override-reason")
     said = f"{text}: {plain(one.comment)}" if plain(one.comment) else text
-    action = {"coding": [{"system": system, "code": code, "display": text}], "text": said}
+    coding = [{"system": system, "code": code, "display": text}]
+    if one.code not in ours and _CODE.fullmatch(one.code) and _SYSTEM.fullmatch(one.system):
+        coding.append({"system": one.system, "code": one.code})  # a reason of the client's own code system
+    action = {"coding": coding, "text": said}
     mitigation: dict[str, Any] = {"action": action, "date": _instant(one)}
     if _REFERENCE.fullmatch(one.user):
         mitigation["author"] = {"reference": one.user}

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.outputs.needs import DRUG_RESOURCE, concept_resources
-from engine.rules.program import Issue, literals
+from engine.outputs.needs import DRUG_RESOURCE, concept_resources, read_by
+from engine.rules.program import Issue
 from engine.rules.ruleset import Ruleset
-from engine.rules.strata import reads
 
 PATIENT = "patient"
 _KEYS = {
@@ -60,19 +59,6 @@ def needs_of(ruleset: Ruleset, observation_categories: Sequence[str]) -> Needs:
 
 
 def _read(ruleset: Ruleset) -> tuple[frozenset[str], frozenset[str]]:
-    """Concepts and ingredients that the shown issues read, through derived facts and facts that need others."""
-    program = ruleset.program
-    rules = {rule.name: rule for rule in (*program.patient, *program.order)}
-    todo = [rule.name for rule in rules.values() if isinstance(rule, Issue) and rule.group not in _UNSEEN]
-    policies = [gate.when for gate in program.gates] + [one.when for one in program.adjustments.values()]
-    todo += [literal.fact for condition in policies for literal in literals(condition)]
-    seen: set[str] = set()
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        todo += reads(rules[name]) if name in rules else ruleset.fact_info[name].needs
-    facts = [ruleset.fact_info[name] for name in seen if name in ruleset.fact_info]
-    concepts = frozenset(concept for fact in facts for concept in fact.concepts)
-    return concepts, frozenset(drug for fact in facts for drug in fact.drugs)
+    """Concepts and ingredients that the shown issues read."""
+    rules = (*ruleset.program.patient, *ruleset.program.order)
+    return read_by(ruleset, [rule.name for rule in rules if isinstance(rule, Issue) and rule.group not in _UNSEEN])

@@ -36,6 +36,8 @@ def operations(service: Service) -> APIRouter:
         except StoreError as error:
             service.failed("store", error)
             raise RefusalError(503, "the store cannot be written; the log says why") from None
+        if service.backlog.failing:
+            raise RefusalError(503, "what was shown cannot be written; the log says why")
         if service.audit.failing:
             raise RefusalError(503, "the audit trail cannot be written; the log says why")
         return Response(msgspec.json.encode({"status": "ready"}), media_type="application/json")

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 # status -> issue type (FHIR IssueType)
 _TYPE = {
-    400: "invalid", 401: "login", 404: "not-found", 405: "not-supported", 408: "timeout", 412: "required",
-    413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled", 500: "exception", 503: "transient",
+    400: "invalid", 401: "login", 404: "not-found", 405: "not-supported", 406: "not-supported", 408: "timeout",
+    412: "required", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled", 500: "exception",
+    503: "transient",
 }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def _issues(service: Service, name: str, address: str) -> Response:
 
 def _kept(service: Service, name: str, address: str) -> Page:
     """The evaluation of a page, whose opening is audited. Raises RefusalError 404."""
-    content = service.store.kept(name, service.seconds()) if len(name) <= LONGEST_NAME else None
+    content = service.backlog.kept(name, service.seconds()) if len(name) <= LONGEST_NAME else None
     if content is None:
         raise RefusalError(404, _GONE)
     page = msgspec.msgpack.decode(content, type=Page)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
+import gc
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,7 +21,9 @@ from engine.service.app import create_app
 from engine.service.audit import Audit
 from engine.service.auth import Authenticator
 from engine.service.logs import configure_logs
+from engine.service.servers import is_loopback
 from engine.service.state import Service
+from engine.service.working import attach
 from engine.settings import Settings, read_settings
 from engine.store import Store
 
@@ -30,7 +33,8 @@ DEV_NOTICE = """\
   Loopback only; never put real patients' data into it.
 ************************************************************************
 """
-STORE = "endplate.sqlite"
+SWITCH_SECONDS = 0.001  # after which a thread that computes lets others go on
+COLLECT = (20_000, 10, 10)  # a call makes some thousand objects, and leaves none
 _UVICORN: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
@@ -60,17 +64,23 @@ def serve(host: str = "127.0.0.1", port: int = 8080, *, dev: bool = False) -> No
         )
     log.warning("listening", host=host, port=port, authentication="none" if dev else "required", **settings.summary())
     if settings.workers > 1:
-        Store(settings.data / STORE).close()  # before there are several: what is wrong with it, or with the rules,
+        store_of(settings).close()  # before there are several: what is wrong with it, or with the rules,
         evaluator_of(settings).backend.close()  # ends the start
         uvicorn.run(
-            "engine.service.serve:application", factory=True, workers=settings.workers, host=host, port=port, **_UVICORN
+            "engine.service.serve:application", factory=True, workers=settings.workers, host=host, port=port,
+            **_uvicorn(settings),
         )
         return
     app = _application(settings, dev=dev)
     try:
-        uvicorn.run(app, host=host, port=port, **_UVICORN)
+        uvicorn.run(app, host=host, port=port, **_uvicorn(settings))
     finally:
         _close(app)
+
+
+def _uvicorn(settings: Settings) -> dict[str, Any]:
+    """Where a proxy says who calls, it is known by its own address, and not by the one that it forwards."""
+    return _UVICORN | {"proxy_headers": not settings.proxies}
 
 
 def application() -> FastAPI:
@@ -89,15 +99,38 @@ def _application(settings: Settings, *, dev: bool = False) -> FastAPI:
         evaluator_of(settings),
         settings,
         dev=dev,
-        store=Store(None if dev else settings.data / STORE),
+        store=store_of(settings, dev=dev),
         audit=audit,
         load=lambda: evaluator_of(settings),
     )
     service_of.append(app.state.service)
+    attach(app)
     app.state.service.store.purge(app.state.service.seconds())
     if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=app.state.service.reload, daemon=True).start())
+        service = app.state.service
+        signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=_reload, args=[service], daemon=True).start())
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(*COLLECT)
+    _settle()
     return app
+
+
+def _reload(service: Service) -> None:
+    gc.unfreeze()  # the old rules become garbage
+    service.reload()
+    _settle()
+
+
+def _settle() -> None:
+    """Rules stay: the search for garbage leaves them out, and no call waits for it."""
+    gc.collect()
+    gc.freeze()
+
+
+def store_of(settings: Settings, *, dev: bool = False) -> Store:
+    """The store of the settings, made or upgraded; in development in memory, unless a database is named."""
+    place = settings.store
+    return Store(None if dev and isinstance(place, Path) else place, connections=settings.database_connections)
 
 
 def _close(app: FastAPI) -> None:
@@ -108,20 +141,11 @@ def _close(app: FastAPI) -> None:
 
 def evaluator_of(settings: Settings) -> Evaluator:
     """The ruleset and the backend of the settings; durable-rules runs in a process of its own, beside plain."""
-    ruleset = load_ruleset(
-        settings.ruleset, extra_valuesets=settings.valuesets, cache_dir=settings.cache, base=settings.base
-    )
+    added = (*settings.valuesets, *((settings.site,) if settings.site else ()))
+    ruleset = load_ruleset(settings.ruleset, extra_valuesets=added, cache_dir=settings.cache, base=settings.base)
     both = settings.backend == "both" or (settings.backend == "auto" and "both" in available())
     backend = make_backend("both" if both else "plain", ruleset.program, guarded=True)
     return Evaluator(ruleset, backend, settings.tenant)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reachable from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _shown(host: str) -> str:

@@ -6,6 +6,7 @@ is followed on the same server alone: same scheme, host, port, and below the sam
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -57,3 +58,11 @@ def _origin(url: httpx2.URL) -> tuple[str, bytes, int | None]:
 
 def _path(url: httpx2.URL) -> str:
     return url.raw_path.partition(b"?")[0].decode("ascii").rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reachable from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

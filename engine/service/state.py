@@ -1,16 +1,19 @@
-"""What the parts of the service share: settings, rules, store, audit trail, figures, clock."""
+"""What the parts of the service share: settings, rules, store and what waits for it, audit trail, figures, clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 
 import structlog
 
 from engine.errors import EndplateError
 from engine.evaluation import Evaluator
+from engine.integration.dispatch import Subscribers
 from engine.service.audit import Audit
 from engine.service.auth import Authenticator
+from engine.service.backlog import Backlog
 from engine.service.limits import RateLimit
 from engine.service.live import Content, Live
 from engine.service.metrics import Metrics
@@ -46,13 +49,23 @@ class Service:
         self.now = now
         self.live = Live(Content(evaluator, settings))
         self.limit = RateLimit(settings.requests_per_second, lambda: now().timestamp())
+        self.alone = settings.workers == 1 and settings.database is None
+        self.backlog = Backlog(
+            store, alone=self.alone, failed=lambda error: self.failed("store", error), written=self.upkeep
+        )
         self.page_key = store.secret("page")
+        self.subscribers: Subscribers | None = None  # whom we tell of findings, if anybody may subscribe
+        self.wake: Callable[[], None] = lambda: None  # somebody is to be decided on
         self._load = load
         self._show_content()
 
     def seconds(self) -> int:
         """Now, in whole seconds since 1970."""
         return int(self.now().timestamp())
+
+    def milliseconds(self) -> int:
+        """Now, in milliseconds since 1970."""
+        return int(self.now().timestamp() * 1000)
 
     def admit(self, name: str) -> None:
         """Counts a request of a client or address. Raises RefusalError 429."""
@@ -93,9 +106,16 @@ class Service:
             except StoreError as error:
                 self.failed("store", error)
 
+    def flush(self) -> None:
+        """Writes what is waiting, now: a process that is told to stop has no other time for it."""
+        self.audit.flush()
+        with suppress(StoreError):  # told already
+            self.backlog.flush()
+
     def close(self) -> None:
         """Writes what is waiting."""
         self.audit.close()
+        self.backlog.close()
         self.store.close()
 
     def _show_content(self) -> None:

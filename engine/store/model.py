@@ -9,7 +9,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """One finding on one card; a card of several findings has several rows.
 
     `finding` is the identifier, `evidence` the evidence hash; `client` is the issuer of the call's token, `user` and
-    `encounter` are of its context; `evaluation` is the id of the evaluation.
+    `encounter` are of its context; `evaluation` is the id of the evaluation, `patient` the key that its record has.
     """
 
     card: str
@@ -22,6 +22,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     encounter: str
     evaluation: str
     at: int
+    patient: str = ""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,3 +54,13 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     comment: str
     at: int  # when the feedback came
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a patient's evaluation, made `at`, to be had under its id `until` then."""
+
+    id: str
+    content: bytes
+    until: int
+    patient: str
+    at: int

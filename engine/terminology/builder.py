@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from decimal import Decimal, InvalidOperation
 
 from engine.errors import Fault
-from engine.terminology.content import Coding, Content, Drug, DrugEntry, Entry, Meaning, System
+from engine.terminology.content import Coding, Content, Drug, DrugEntry, Entry, Meaning, Range, System
 from engine.terminology.rows import CARRIERS, Row
 from engine.terminology.systems import plain_code, plain_text, plain_uri
 
@@ -35,6 +36,7 @@ class Builder:
         self.units: dict[str, str] = {}
         self.preferred: dict[str, dict[str, tuple[int, Coding]]] = defaultdict(dict)
         self.minor: set[str] = set()
+        self.ranges: dict[str, Range] = {}
 
     def fault(self, row: Row, message: str, hint: str = "") -> None:
         self.faults.append(Fault(row.place, message, hint))
@@ -213,6 +215,29 @@ class Builder:
     def family(self, row: Row) -> None:
         self.families[row["system"]].add(plain_code(row["family"], dotless=True))
 
+    def range(self, row: Row) -> None:
+        concept = row["range"]
+        if concept in self.ranges:
+            self.fault(row, f"`{concept}` already has a range in {self.ranges[concept].place}", "keep one of them")
+            return
+        numbers: dict[str, Decimal | None] = {}
+        for column in ("low", "high", "plausible_low", "plausible_high"):
+            try:
+                numbers[column] = Decimal(row[column]) if row[column] else None
+            except InvalidOperation:
+                self.fault(row, f"`{row[column]}` is no number")
+                return
+        low, high = numbers["low"], numbers["high"]
+        lowest, highest = numbers["plausible_low"], numbers["plausible_high"]
+        given = [number for number in numbers.values() if number is not None]
+        if not given or not all(number.is_finite() for number in given) or (lowest is None) != (highest is None):
+            self.fault(row, "a range states `low`, `high`, or both plausible limits")
+        elif any(a is not None and b is not None and a >= b for a, b in ((low, high), (lowest, highest))):
+            self.fault(row, "the lower limit must lie below the upper one")
+        else:
+            plausible = (lowest, highest) if lowest is not None and highest is not None else None
+            self.ranges[concept] = Range(row["unit"], low, high, plausible, row.place)
+
     def fold_units(self) -> None:
         """Spellings without spaces, in capitals and in small letters; where the case decides, none is added."""
         folded: dict[str, set[str]] = defaultdict(set)
@@ -251,6 +276,7 @@ class Builder:
             units=self.units,
             preferred={kind: {v: c for v, (_, c) in chosen.items()} for kind, chosen in self.preferred.items()},
             minor_of_many=frozenset(self.minor),
+            ranges=self.ranges,
         )
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
+
+from engine.errors import Place
+from engine.model.form import Form
 
 INCLUDE, SUSPECTED, EXCLUDE = "include", "suspected", "exclude"
 
@@ -69,6 +74,17 @@ class DrugEntry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
     silent: bool = False
 
 
+class Range(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What a site says of the results of a concept, in `unit`: the limits of those that state none themselves, and the
+    limits beyond which a number is a mistake. `place`: where it stands."""
+
+    unit: str
+    low: Decimal | None = None
+    high: Decimal | None = None
+    plausible: tuple[Decimal, Decimal] | None = None
+    place: Place = Place("")
+
+
 class System(msgspec.Struct, frozen=True, array_like=True):
     """A code system: its canonical URI, and how its codes are compared."""
 
@@ -97,3 +113,5 @@ class Content(msgspec.Struct, frozen=True):
     units: dict[str, str]  # spelling -> UCUM code
     preferred: dict[str, dict[str, Coding]]  # kind -> concept -> coding to emit
     minor_of_many: frozenset[str]  # ingredients that are minor in a product of more than two
+    ranges: dict[str, Range] = {}  # concept -> a site's own limits
+    forms: dict[str, Form] = {}  # address -> the form whose answers are read

@@ -14,17 +14,28 @@ from engine.terminology.terminology import Terminology
 
 
 def load_terminology(folder: Path, extra: Sequence[Path] = (), base: str = "urn:endplate") -> Terminology:
-    """The value sets of a ruleset, with a site's own folders added to them.
+    """The value sets of a ruleset, with a site's own folders and `site.yaml` files added to them.
 
     `base` replaces `{base}` in the URIs of local code systems. Raises RulesetError with every fault found. Files of a
     code system may be missing: its codes are then not known, and nothing else changes.
     """
     faults: list[Fault] = []
-    rows = [row for each in (folder, *extra) for row in read_folder(each, faults)]
+    sites = [each for each in extra if is_site(each)]
+    rows = [row for each in (folder, *extra) if each not in sites for row in read_folder(each, faults)]
+    if sites:
+        from engine.terminology.site import known_of, read_site  # noqa: PLC0415 - a start from the cache reads no YAML
+
+        known = known_of(rows)
+        rows += [row for each in sites for row in read_site(each, known, faults)]
     content = build(rows, base, faults)
     if faults:
         raise RulesetError(faults)
     return Terminology(content)
+
+
+def is_site(path: Path) -> bool:
+    """Whether a path names a `site.yaml` (under whatever name) and no folder of value sets."""
+    return path.suffix.lower() in (".yaml", ".yml") and not path.is_dir()
 
 
 def build(rows: Sequence[Row], base: str, faults: list[Fault]) -> Content:
@@ -45,6 +56,7 @@ def build(rows: Sequence[Row], base: str, faults: list[Fault]) -> Content:
         ("unit", builder.unit),
         ("context", builder.context),
         ("family", builder.family),
+        ("range", builder.range),
     ]
     for form, step in steps:
         for row in by_form[form]:

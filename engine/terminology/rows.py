@@ -14,6 +14,9 @@
     context      context,system,code                         known, and without a meaning for the rules
     family       family,system                               unknown members of this ICD family are reported
     overlap      overlap,with                                two concepts that may share a code; example
+    range        range,unit                                  limits of a concept's results: low and high where a result
+                                                             states none, plausible_low and plausible_high in place of
+                                                             those of the ruleset
 
 A site adds files of the same form in folders of its own; a system is a short name or a full URI.
 """
@@ -44,6 +47,7 @@ FORMS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # first column -
         ("context", "context system code", ""),
         ("family", "family system", ""),
         ("overlap", "overlap with", "example"),
+        ("range", "range unit", "low high plausible_low plausible_high"),
     ]
 }  # fmt: skip
 

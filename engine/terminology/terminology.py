@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
-from engine.terminology.content import Coding, Content, Drug, DrugEntry, Entry, Meaning
+from engine.terminology.content import Coding, Content, Drug, DrugEntry, Entry, Meaning, Range
 from engine.terminology.systems import plain_code, plain_text, plain_uri
 
 Codings = Iterable[tuple[str, str]]
@@ -49,6 +49,10 @@ class Terminology:
         """The canonical URI of a code system; an unknown one comes back as it is."""
         name = self._name(uri)
         return self._systems[name].uri if name else uri
+
+    def short_name(self, uri: str) -> str:
+        """The short name of a code system; "" if it is not known."""
+        return self._name(uri)
 
     def _name(self, uri: str) -> str:
         name = self._aliases.get(uri)
@@ -150,6 +154,10 @@ class Terminology:
             return ""
         return self.content.units.get(text) or self.content.units.get("".join(text.split()), "")
 
+    def range(self, concept: str) -> Range | None:
+        """What a site says of the results of a concept; None: nothing."""
+        return self.content.ranges.get(concept)
+
     # ------------------------------------------------------------ drugs
 
     def drugs(self, codings: Codings) -> tuple[Drug, ...]:
@@ -197,15 +205,25 @@ class Terminology:
         return self._systems[system].hierarchic and bool(_by_prefix(entries, code) or _by_prefix(drugs, code))
 
     def unrecognised(self, codings: Codings) -> bool:
-        """Whether an unknown coding looks as if it mattered: a code with a meaning, but under an unknown system, or an
-        unlisted member of a disease family. False as soon as one coding of the resource is known."""
+        """Whether an unknown coding looks as if it mattered: a code with a meaning, but under an unknown system, an
+        unlisted member of a disease family, or any code of our own systems. False as soon as one coding of the resource
+        is known."""
         codings = [(s, c) for s, c in codings if isinstance(s, str) and isinstance(c, str)]
         return not self.known(codings) and any(self._suspicious(system, code) for system, code in codings)
+
+    def misspelt(self, codings: Codings) -> bool:
+        """Whether a coding is one of our own systems and means nothing there."""
+        located = list(self._located(codings))
+        return any(self._is_ours(system) for system, _ in located) and not self.known(codings)
+
+    def _is_ours(self, name: str) -> bool:
+        return self._systems[name].uri.startswith(f"{self.content.base}:")
 
     def _suspicious(self, system: str, code: str) -> bool:
         name = self._name(system)
         if name:
-            return plain_code(code, name in self._dotless).startswith(self.content.families.get(name, _NO_FAMILY))
+            family = self.content.families.get(name, _NO_FAMILY)
+            return self._is_ours(name) or plain_code(code, name in self._dotless).startswith(family)
         return any(
             shape.fullmatch(code.strip()) and self._means(known, plain_code(code, known in self._dotless))
             for shape, known in self._shapes

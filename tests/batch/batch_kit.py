@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +18,11 @@ from engine.batch import results
 from engine.batch.plan import partitions, parts
 from engine.batch.run import Progress, begin, keep, run
 from engine.batch.run import results as result_files
+from engine.batch.setup import Setup
 from engine.batch.sources import listing
-from engine.batch.work import Setup
 from engine.cli.common import cache_dir, evaluator
 from engine.evaluation import Evaluator
+from engine.rules.files import bundled
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 4, 20)
@@ -111,6 +113,15 @@ def setup_for(
         problems=found.problems,
         cache=str(cache_dir()),
     )
+
+
+def without_rule(tmp: Path, rule: str) -> Path:
+    """A copy of the bundled rules that lacks one, and the vignettes that may speak of it."""
+    folder = Path(shutil.copytree(bundled(), tmp / f"without-{rule}"))
+    (path,) = folder.glob(f"rules/**/{rule}.yaml")
+    path.unlink()
+    shutil.rmtree(folder / "vignettes")
+    return folder
 
 
 class Screened:

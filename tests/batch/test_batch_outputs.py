@@ -161,7 +161,7 @@ def test_a_page_of_many_shows_the_most_severe_and_says_what_it_leaves_out(monkey
     )  # fmt: skip
     finding = Finding(issue="i", severity="low", display="warning", group="", rule="i", version="1", hash="", case=0,
                       summary="s")  # fmt: skip
-    picked = merging._Picked()
+    picked = merging.Picked()
     for number, severity in enumerate(("low", "", "high", "low", "moderate", "", "high")):
         named = replace(base, patient=f"Patient/{number}")
         if severity:

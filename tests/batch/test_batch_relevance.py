@@ -79,6 +79,7 @@ def test_what_is_not_plain_is_read() -> None:
         {**plain, "entry": [*plain["entry"], {"resource": stranger}]},
         {**plain, "entry": [*plain["entry"], {"request": {"method": "DELETE", "url": "Condition/1"}}]},
         {**plain, "entry": [*plain["entry"], {"resource": {"id": "x"}}]},
+        {**plain, "meta": {"tag": [{"system": "urn:endplate:scope", "code": "complete-record"}]}},
     ]
     assert FILTER.bundle(msgspec.json.encode(plain))
     assert [FILTER.bundle(msgspec.json.encode(bundle)) for bundle in odd] == [""] * len(odd)

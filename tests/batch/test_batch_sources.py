@@ -214,6 +214,14 @@ def test_a_manifest_names_its_files_and_its_next_page(tmp_path: Path) -> None:
     assert found.odd == []
 
 
+def test_a_manifest_that_waits_for_a_further_one_is_a_problem(tmp_path: Path) -> None:
+    folder = write_bulk(tmp_path / "in", bulk(examples()))
+    stub = {"transactionTime": "", "manifestType": "bulk-publish", "link": [{"relation": "next", "url": "#pending"}]}
+    (folder / "manifest.json").write_text(json.dumps(stub))
+    found = screened(tmp_path, folder)
+    assert ("further-pages", "manifest.json", 0) in found.odd
+
+
 def test_a_file_that_a_manifest_names_and_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", Patient=[patient("p1")])
     manifest = {"transactionTime": "", "output": [{"url": "x/Patient.ndjson"}, {"url": "x/Condition.ndjson"}]}

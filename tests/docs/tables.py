@@ -1,10 +1,13 @@
-"""What the pages take over from elsewhere: problem codes, settings, the layers of the imports."""
+"""What the pages take over from elsewhere: problem codes, settings, layers of imports, what CDS Hooks demands."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
 
 from engine.fhir.problems import CODES
 from engine.settings import PREFIX, Settings
@@ -40,7 +43,35 @@ def layers() -> str:
     return found[1].rstrip("\n") if found else ""
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"problems": problems, "settings": settings, "layers": layers}
+def _conformance(part: str, heads: str) -> str:
+    listed = ruamel.yaml.YAML(typ="safe").load(ROOT / "tests/service/conformance.yaml")[part]
+    columns = heads.strip("|").count("|") + 1
+    return "\n".join([heads, "|" + "---|" * columns, *map(_row, listed)])
+
+
+def _row(entry: dict[str, Any]) -> str:
+    section = entry.get("section")
+    where = f" [{section}](https://cds-hooks.hl7.org/2.0/#{section}) |" if section else ""
+    shown = "<br>".join(f"`{test}`" for test in entry.get("tests", ())) or "open"
+    return f"| {entry['id']} |{where} {entry['what']} | {entry.get('does') or entry['open']} | {shown} |"
+
+
+def requirements() -> str:
+    return _conformance("requirements", "| | section | demanded | Endplate | shown by |")
+
+
+def mistakes() -> str:
+    return _conformance("mistakes", "| | mistake | Endplate | shown by |")
+
+
+def ballot() -> str:
+    return _conformance("ballot", "| | what changes | Endplate | shown by |")
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "problems": problems, "settings": settings, "layers": layers,
+    "requirements": requirements, "mistakes": mistakes, "ballot": ballot,
+}  # fmt: skip
 
 
 def with_tables(text: str) -> str:

@@ -56,12 +56,13 @@ def test_every_value_set_file_is_documented() -> None:
 
 
 def test_the_generated_tables_are_current() -> None:
-    """Problem codes, settings, layers: `python tools/refresh_docs.py` writes them."""
-    for path in ("docs/outputs.md", "docs/settings.md", "ARCHITECTURE.md"):
+    """Problem codes, settings, layers, conformance: `python tools/refresh_docs.py` writes them."""
+    for path in ("docs/outputs.md", "docs/settings.md", "docs/conformance.md", "ARCHITECTURE.md"):
         assert with_tables(page(path)) == page(path), path
     assert "| `not-json` |" in page("docs/outputs.md")
     assert "| `ENDPLATE_TRUSTED_CLIENTS` |" in page("docs/settings.md")
     assert "    engine.errors" in page("ARCHITECTURE.md")
+    assert page("docs/conformance.md").count("| `tests/") > 90
 
 
 def test_every_view_and_group_is_documented() -> None:

@@ -30,7 +30,7 @@ CONCEPTS = {
         Concept(name="fog"),
         Concept(name="haze"),
         Concept(name="metal", reading="yes-no"),
-        Concept(name="stage", order=("V", "IV", "I")),
+        Concept(name="stage"),
         Concept(
             name="pull", title="Pull", unit="cm[H2O]", also={"kPa": dec("10.19716"), "mbar": dec("1.01972")},
             plausible=(dec(0), dec(300)), absolute=True, zero_not_done=True, worse="lower", preliminary=True,
@@ -59,7 +59,7 @@ CONCEPTS = {
             name="fade", unit="%", plausible=(dec(0), dec(100)), absolute=True, time_critical=True,
             needs=Needs(component="hz", at_least=dec(2), at_most=dec(5), borderline=dec(10), unit="Hz"),
         ),
-        Concept(name="jitter", reading="coded", order=("abnormal", "normal")),
+        Concept(name="jitter", reading="coded"),
         Concept(name="up", reading="sign"),
         Concept(name="down", reading="sign"),
         Concept(name="needle"),

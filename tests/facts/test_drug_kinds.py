@@ -257,6 +257,12 @@ def test_a_daily_dose_has_two_limits(dose: str, value: str) -> None:
     assert f"{dose} mg" in found.shown
 
 
+def test_a_drug_that_only_a_name_states_is_marked_so_in_the_evidence() -> None:
+    for named, said in ((False, "calmal active, oral"), (True, "calmal active, oral, found by name")):
+        order = drug(daily_mg=Decimal(900), route="oral", found_by_name=named)
+        assert [one.said for one in order_fact("order.daily", order).evidence] == [said]
+
+
 def test_a_dose_of_another_drug_is_not_this_fact() -> None:
     assert order_fact("order.daily", drug(ingredient="wakal", daily_mg=Decimal(900))).reason is Reason.NOTHING_RECORDED
 
@@ -276,6 +282,24 @@ def test_of_two_weights_of_one_day_the_lower_one_counts_and_one_without_unit_doe
     order = drug(daily_mg=Decimal(35))
     weights = (result("weight", 3, 71, "kg"), result("weight", 3, 69, "kg"), result("weight", 1, 90))
     assert order_fact("order.daily-per-kg", order, *weights).value == "above-start"
+
+
+@pytest.mark.parametrize(("weights", "value"), [
+    ([(3, 69, "<")], "above-start"),                       # at least 0.507 mg/kg
+    ([(3, 70, "<=")], "unknown"),
+    ([(3, 70, ">")], "normal"),
+    ([(3, 80, "<"), (9, 69, "")], "above-start"),          # below 80 leaves it open, the older weight does not
+    ([(3, 80, "<"), (9, 71, "")], "normal"),
+    ([(3, 70, ">"), (9, 60, "")], "normal"),               # the newest decides
+    ([(3, 80, "<"), (3, 69, "")], "above-start"),
+    ([(3, 70, ">="), (3, 70, "")], "normal"),
+    ([(3, 70, ""), (3, 70, "<")], "above-start"),          # below 70 is the lower one of the day
+    ([(366, 69, "<")], "unknown"),
+])
+def test_a_weight_with_a_comparator_decides_where_it_can(weights: list[tuple[int, float, str]], value: str) -> None:
+    order = drug(daily_mg=Decimal(35))
+    found = [result("weight", day, weight, "kg", cmp=cmp) for day, weight, cmp in weights]
+    assert order_fact("order.daily-per-kg", order, *found).value == value
 
 
 def test_a_dose_that_the_order_states_per_kg_needs_no_weight() -> None:

@@ -77,6 +77,33 @@ def test_an_undecided_number_never_hides_a_decided_one() -> None:
     assert one(FRESH, pull(0, 20, ">"), pull(4, 28)).reason == Reason.NOT_USABLE
 
 
+@pytest.mark.parametrize(("found", "expected", "resting"), [
+    ([(0, 60, "<"), (9, 45, "")], "low", 1),          # below 60 says nothing of 50, where the older one decides
+    ([(0, 60, "<"), (9, 55, "")], "reduced", 2),      # not below 50 by the older one, below 60 by the newer one
+    ([(0, 60, "<"), (9, 70, "")], "reduced", 2),
+    ([(0, 55, ">"), (9, 45, "")], "reduced", 2),      # above 55: the older one decides only on 60
+    ([(0, 60, ">"), (9, 45, "")], "fine", 1),
+    ([(0, 55, ">"), (9, 70, "")], "fine", 2),
+    ([(0, 55, ">"), (5, 50, ">="), (9, 45, "")], "reduced", 2),
+    ([(0, 60, "<"), (None, 45, "")], "reduced", 1),   # a dated one wins
+])
+def test_each_limit_is_a_question_that_the_newest_number_answers_which_decides_it(
+    found: list[tuple[int | None, float, str]], expected: str, resting: int
+) -> None:
+    fact = one(SHARE, *(share(day, value, cmp) for day, value, cmp in found))
+    assert (fact.value, len(fact.evidence)) == (expected, resting)
+    results = [share(day, value, cmp, reference=f"Observation/{i}") for i, (day, value, cmp) in enumerate(found)]
+    rests = references(one(SHARE, *results))
+    assert one(SHARE, *(result for result in results if result.reference in rests)).value == expected
+
+
+def test_each_limit_is_a_question_of_its_own_among_fresh_numbers() -> None:
+    assert one(FRESH, pull(2, 40, "<"), pull(3, 15)).value == "critical"
+    assert one(FRESH, pull(0, 40, "<"), pull(3, 15)).value == "critical"
+    assert one(FRESH, pull(0, 40, "<"), pull(3, 35)).value == "low"
+    assert one(FRESH, pull(0, 40, "<"), pull(4, 15)).value == "low"
+
+
 def test_a_negative_pressure_is_read_by_its_magnitude() -> None:
     assert one(FRESH, pull(0, -28)).value == "critical"
     assert one(FRESH, pull(0, -40, "<")).value == "fine"
@@ -175,6 +202,26 @@ def test_a_computed_number_rests_on_both_of_its_sources() -> None:
     assert one(breath, volume, weight, result("breath", 0, 35, "mL/kg")).value == "fine"
 
 
+@pytest.mark.parametrize(("litres", "weights", "expected"), [
+    ((1.2, ""), [(9, 90, ">")], "critical"),                    # less than 13.4 mL/kg
+    ((1.2, ""), [(9, 60, "<")], "fine"),                        # more than 20: not below it
+    ((1.2, ""), [(9, 61, "<")], "unknown"),
+    ((1.2, ""), [(9, 70, "<"), (20, 80, "")], "critical"),      # more than 17 leaves it open, the older weight does not
+    ((1.2, ""), [(9, 70, "<"), (20, 50, "")], "fine"),
+    ((1.2, ""), [(9, 60, "<"), (20, 80, "")], "fine"),          # the newest weight decides
+    ((1.2, "<"), [(9, 60, ">=")], "critical"),
+    ((1.2, "<"), [(9, 90, "<")], "unknown"),                    # a quotient of two open ends that pull apart
+    ((1.2, "<"), [(9, 90, "<"), (20, 90, "")], "critical"),
+    ((1.2, ""), [(366, 90, ">")], "unknown"),
+])
+def test_a_number_per_weight_takes_the_comparator_of_the_weight(
+    litres: tuple[float, str], weights: list[tuple[int, float, str]], expected: str
+) -> None:
+    breath = QuantityFact(name="b", concepts=("breath",), bands=bands(("critical", "below", 20)), otherwise="fine")
+    found = [result("weight", day, value, "kg", cmp=cmp) for day, value, cmp in weights]
+    assert one(breath, result("litres", 1, litres[0], "L", cmp=litres[1]), *found).value == expected
+
+
 # ---- change
 
 DROP = ChangeFact(name="drop", concept="share", within=120, over=92, points=dec(15))
@@ -224,6 +271,16 @@ LEAK = ContradictedFact(
 
 def breath(day: int, value: float, cmp: str = "") -> Result:
     return result("breath", day, value, "mL/kg", cmp=cmp)
+
+
+def test_the_newest_weight_that_decides_says_whether_a_number_per_weight_contradicts() -> None:
+    def leak(*weights: tuple[float, str]) -> str:
+        scales = [result("weight", day, value, "kg", cmp=cmp) for day, (value, cmp) in enumerate(weights)]
+        return one(LEAK, pull(0, 28), result("litres", 0, 2, "L"), *scales).value
+
+    assert leak((60, "<")) == "present"
+    assert leak((70, ">"), (60, "")) == "absent"
+    assert leak((60, ">"), (50, "")) == "present"
 
 
 @pytest.mark.parametrize(("found", "expected"), [

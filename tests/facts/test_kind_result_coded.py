@@ -209,7 +209,7 @@ def test_a_condition_is_an_event_only_while_its_newest_entries_confirm_it() -> N
 def test_a_disputed_result_is_an_event_only_where_the_definition_says_so() -> None:
     both = (result("fog", 1, "present"), result("fog", 1, "absent"))
     assert one(SIGN, *both).value == "unknown"
-    assert one(EventFact(name="sign", concepts=("fog",), disputed=True), *both).value == "present"
+    assert one(EventFact(name="sign", concepts=("fog",), disputed=("fog",)), *both).value == "present"
 
 
 def test_a_positive_result_is_an_event_that_no_later_absence_takes_back() -> None:

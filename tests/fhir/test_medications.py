@@ -15,6 +15,7 @@ from engine.model.record import Medication
 from engine.terminology.content import Drug
 
 RX, ATC, LOCAL, PHASE = "urn:test:rx", "urn:test:atc", "urn:test:local", "urn:test:phase"
+OURS = "urn:endplate:drugs"
 NOW = date(2025, 6, 1)
 
 
@@ -53,6 +54,9 @@ class Fake:
 
     def known(self, codings: Iterable[tuple[str, str]]) -> bool:
         return any(coding in self.codes or coding in self.silent for coding in codings)
+
+    def misspelt(self, codings: Iterable[tuple[str, str]]) -> bool:
+        return any(system == OURS for system, _ in codings)
 
     def drugs_named(self, text: str) -> tuple[Drug, ...]:
         words = text.lower().replace("-", " ").split()
@@ -354,6 +358,10 @@ class TestWhichDrug:
         ointment = order(medicationCodeableConcept=concept("ointment", text="braceptin ointment"))
         assert (ointment.all, ointment.problems) == ((), [])
 
+    def test_an_unknown_code_of_our_own_systems_is_reported(self) -> None:
+        read = order(medicationCodeableConcept=concept("braceptinn", OURS))
+        assert [code for code, _ in read.problems] == ["unrecognised-code"]
+
     def test_a_drug_that_is_not_ours_is_passed_over(self) -> None:
         read = order(medicationCodeableConcept=concept("zzz", text="water"))
         assert (read.all, read.problems) == ((), [])
@@ -367,6 +375,7 @@ class TestByName:
             {"medicationCodeableConcept": concept("L1", LOCAL, display="braceptin")},
             {"medicationCodeableConcept": concept("BRACEPTIN-60", LOCAL)},
             {"medicationReference": {"reference": "Medication/nowhere", "display": "braceptin"}},
+            {"medicationReference": {"identifier": {"system": LOCAL, "value": "braceptin"}}},
             {"medicationReference": "#a", "contained": [{"id": "a", "identifier": [{"value": "Braceptin 60 Tab"}]}]},
             {"medicationReference": {"reference": "#a"},
              "contained": [{"id": "a", "ingredient": [{"itemCodeableConcept": {"text": "braceptin"}}]}]},
@@ -376,6 +385,10 @@ class TestByName:
         read = Reading(status="active", **medication)
         assert (read.one.ingredient, read.one.found_by_name) == ("braceptin", True)
         assert "drug-by-name" in read.codes
+
+    def test_a_logical_reference_may_hold_the_code(self) -> None:
+        read = Reading(status="active", medicationReference={"identifier": {"system": RX, "value": "tab60"}})
+        assert (read.one.ingredient, read.one.found_by_name) == ("braceptin", False)
 
     def test_the_problem_names_the_system_to_map_and_no_text_of_the_record(self) -> None:
         read = order(medicationCodeableConcept=concept("L1", LOCAL, text="braceptin for Mrs Example"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 from house_alarm import HOUSE, is_, issue, plain
@@ -29,6 +30,9 @@ class Stubborn:
         if isinstance(self.answer, BackendError):
             raise self.answer
         return Inference(self.answer)
+
+    def ask(self, values: Mapping[str, str], part: Part = "patient") -> Callable[[], Inference]:
+        return partial(self.infer, values, part)
 
     def close(self) -> None:
         self.closed = True
@@ -79,6 +83,22 @@ def test_a_failure_of_the_durable_backend_becomes_a_note() -> None:
     assert backend.infer(FIRE) == Inference(
         PlainBackend(HOUSE).infer(FIRE).conclusions, notes=("the durable backend is tired",)
     )
+
+
+def test_what_stands_is_there_before_the_durable_backend_answers_and_to_finish_is_to_compare() -> None:
+    waited: list[str] = []
+
+    class Slow(Stubborn):
+        def infer(self, values: Mapping[str, str], part: Part = "patient") -> Inference:
+            waited.append(part)
+            return super().infer(values, part)
+
+    begun = Both(PlainBackend(HOUSE), Slow(Conclusions(values={"fire": "likely"}, cases={}))).begin(FIRE)
+
+    assert begun.conclusions == PlainBackend(HOUSE).infer(FIRE).conclusions
+    assert waited == []
+    assert "fire" in {found.name for found in begun.finish().disagreements}
+    assert waited == ["patient"]
 
 
 def test_closing_both_closes_the_durable_one() -> None:

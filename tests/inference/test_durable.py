@@ -96,6 +96,29 @@ def test_many_rules_may_be_true_for_one_fact() -> None:
     assert set(agree({"a": "present"}, *rules).values()) == {"present"}
 
 
+def test_more_rules_than_one_ruleset_takes_are_spread_over_several() -> None:
+    """The engine refuses the 4097th rule."""
+    below = ["b", *(f"r{n}" for n in range(59))]
+    rules = [plain(f"r{n}", all_(is_(f"a{n}", "present"), is_(below[n], "present"))) for n in range(60)]
+    rules += [plain(f"s{n}", all_(is_(f"c{n}", "present"), is_("b", "present"))) for n in range(4200)]
+    values = {"b": "present", "c4199": "present"} | {f"a{n}": "present" for n in range(60)}
+    found = agree(values, *rules)
+    assert (found["r59"], found["s4199"], found["s0"]) == ("present", "present", "unknown")
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_rulesets_tell_each_other_what_they_conclude(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(module, "MAX_RULES", most)
+    for seed in range(8):
+        made = program(seeded(seed))
+        durable, plain_, pick = DurableBackend(made), PlainBackend(made), seeded(seed + 100)
+        for _ in range(12):
+            values = known(pick, made)
+            assert durable.infer(values) == plain_.infer(values)
+        assert durable.leftovers() == []
+        durable.close()
+
+
 def test_at_least_counts_every_choice() -> None:
     names = "abcdef"
     rules = [plain(f"at-least-{n}", at_least(n, *(is_(name, "present") for name in names))) for n in range(8)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from house_alarm import HOUSE
 
 from engine.errors import BackendError
 from engine.inference.backends import Both
-from engine.inference.guarded import GuardedDurable
+from engine.inference.guarded import MAX_OPEN, GuardedDurable
 from engine.inference.plain import PlainBackend
 from engine.inference.port import Inference
 
@@ -172,3 +173,68 @@ def test_a_worker_without_the_engine_reports_it(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(BackendError, match=r"install `endplate\[durable\]`"):
         GuardedDurable(HOUSE)
+
+
+KINDS: list[dict[str, str]] = [FIRE, {}, {"smoke": "smelt"}, {"heat": "absent", "smoke": "absent"}]
+
+
+def test_questions_may_be_open_together_and_each_gets_its_own_answer(guarded: GuardedDurable) -> None:
+    plain = PlainBackend(HOUSE)
+    answers = [guarded.ask(values) for values in KINDS]
+    assert [answer() for answer in reversed(answers)] == [plain.infer(values) for values in reversed(KINDS)]
+
+
+def test_an_answer_that_nobody_waits_for_is_dropped(guarded: GuardedDurable) -> None:
+    first = pid_of(guarded)
+    for _ in range(3 * MAX_OPEN):                       # more than may be open
+        guarded.ask(FIRE)
+    assert guarded.infer({}) == PlainBackend(HOUSE).infer({})
+    assert pid_of(guarded) == first
+
+
+def test_a_worker_that_dies_leaves_none_of_its_questions_open(guarded: GuardedDurable) -> None:
+    os.kill(pid_of(guarded), signal.SIGSTOP)
+    answers = [guarded.ask(values) for values in KINDS]
+    os.kill(pid_of(guarded), signal.SIGKILL)
+    for answer in answers:
+        with pytest.raises(BackendError, match=r"ended \(signal 9\)"):
+            answer()
+    assert answer_in_the_end(guarded) == RIGHT
+
+
+def test_a_worker_answers_what_it_was_asked_before_it_retires() -> None:
+    guarded = GuardedDurable(HOUSE, max_calls=1)
+    first, answer = pid_of(guarded), guarded.ask(FIRE)
+    for _ in range(600):
+        assert guarded.infer({}) == PlainBackend(HOUSE).infer({})
+        if pid_of(guarded) != first:
+            break
+        time.sleep(0.01)
+    assert pid_of(guarded) != first
+    assert answer() == RIGHT
+    guarded.close()
+
+
+def test_a_question_that_is_open_when_the_backend_is_closed_has_no_answer() -> None:
+    guarded = GuardedDurable(HOUSE)
+    answer = guarded.ask(FIRE)
+    guarded.close()
+    with pytest.raises(BackendError, match="closed"):
+        answer()
+
+
+def test_threads_get_their_own_answers(guarded: GuardedDurable) -> None:
+    plain, wrong = PlainBackend(HOUSE), []
+
+    def asking(values: dict[str, str]) -> None:
+        for _ in range(50):
+            answer, other = guarded.ask(values), guarded.ask({})
+            if answer() != plain.infer(values) or other() != plain.infer({}):
+                wrong.append(values)
+
+    threads = [threading.Thread(target=asking, args=[values]) for values in KINDS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong

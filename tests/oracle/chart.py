@@ -232,11 +232,16 @@ class Chart:
     def ask(
         self, concept: str, question: Question, since: int | None = None, start: date | None = None, alarm: bool = True,
     ) -> Answer:
-        """The answer of the newest day that has one; of several on a day the alarming one."""
-        for _, results in self.by_day(concept, since, None, start):
+        """The answer of the newest day that has one; of several on a day the alarming one.
+
+        A dated result always wins over undated ones, also where its comparator leaves the question open.
+        """
+        open_ = False
+        for day, results in self.by_day(concept, since, None, start):
             answers = {question(result) for result in results} - {None}
-            if answers:
+            if answers and not (day is None and open_):
                 return alarm if alarm in answers else not alarm
+            open_ = open_ or any(question(result.without_comparator()) is not None for result in results)
         return None
 
     def below(self, concept: str, limit: Fraction | int, since: int | None = None) -> Answer:
@@ -264,6 +269,14 @@ class Chart:
         """Does the newest result say yes, and is it dated after that day?"""
         answer, newest, _ = self.newest_answer(concept)
         return bool(answer and newest and newest > day)
+
+    def ever(self, concept: str, after: date | None = None) -> bool:
+        """Is there a yes that no result of its day contradicts, dated later than the given day?"""
+        for day, results in self.by_day(concept, after=after):
+            answers = {result.yes for result in results} - {None}
+            if True in answers and (answers == {True} or day is None):
+                return True
+        return False
 
     def newest_values(self, concept: str, since: int | None = None) -> set[object]:
         """The coded values of the newest day that has any."""
@@ -338,15 +351,15 @@ class Chart:
 
     @cached_property
     def hospice(self) -> bool:
-        """An election in force: the newest entry is confirmed and not revoked."""
+        """An election in force: the newest entry is confirmed, and nothing of its day revokes it."""
         diagnosis = self.diagnosis("hospice")
         if not diagnosis.confirmed:
             return False
         newest = [
-            entry for entry in diagnosis.confirmed_entries
+            entry for entry in diagnosis.entries
             if (self.recorded_on(entry) or date.min) == (diagnosis.recorded or date.min)
         ]  # fmt: skip
-        return any(entry.get("clin") not in ENDED_STATES for entry in newest)
+        return all(entry.get("clin") not in ENDED_STATES for entry in newest)
 
     def older_than(self, years: int) -> Answer:
         return None if self.age_days is None else self.age_days > years * YEAR

@@ -209,7 +209,7 @@ def _riluzole(chart: Chart, issues: Issues) -> None:
 
 
 def _high(result: Result) -> Answer:
-    return result.is_high
+    return result.above_own_range
 
 
 # ---- drugs that cause MG

@@ -98,7 +98,7 @@ def _evidence(chart: Chart, signs: Signs, als: Als) -> Evidence:
 def _reopened(chart: Chart, refuted_on: date, achr: Achr) -> bool:
     newer_antibody = achr.newest is not None and achr.newest > refuted_on
     signs = ("musk-ab", "fatigability", "ocular-weakness")
-    return newer_antibody or any(chart.yes_after(concept, refuted_on) for concept in signs)
+    return newer_antibody or any(chart.ever(concept, refuted_on) for concept in signs)
 
 
 def _criteria(seen: Evidence) -> str:

@@ -72,7 +72,7 @@ def _muscle(chart: Chart, signs: Signs, issues: Issues) -> None:
         much_ck = chart.ask("ck", lambda r: r.times_upper(15))
         if chart.older_than(45) is not False and much_ck is not True and _no_entry_decides(chart, "ibm"):
             issues.raise_("mimic-ibm", "moderate")
-    proximal = "proximal-symmetric" in chart.newest_values("weakness-pattern")
+    proximal = "proximal-symmetric" in patterns  # one pattern does not take another one back
     inflamed = (
         (proximal and chart.above("ck", 1000) is True)
         or chart.yes("dm-rash") is True

@@ -118,12 +118,13 @@ class Number:
         return Number(self.value * factor, self.comparator)
 
     def over(self, other: Number) -> Number | None:
-        """The quotient; none if the two comparators pull apart."""
-        turned = TURNED[other.comparator]
-        bounds = {side[:1] for side in (self.comparator, turned) if side}
+        """The quotient; none if the two comparators pull apart, strict if one of them is."""
+        sides = {self.comparator, TURNED[other.comparator]} - {""}
+        bounds = {side[:1] for side in sides}
         if not other.value or len(bounds) > 1:
             return None
-        return Number(self.value / other.value, self.comparator or turned)
+        strict = bool(sides & {"<", ">"})
+        return Number(self.value / other.value, "".join(bounds) + ("" if strict or not bounds else "="))
 
 
 TURNED = {"": "", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -169,6 +170,9 @@ class Result:
 
     def get(self, key: str) -> Any:
         return self.fact.get(key)
+
+    def without_comparator(self) -> Result:
+        return Result({key: value for key, value in self.fact.items() if key != "cmp"}, self.day)
 
     @property
     def value(self) -> object:
@@ -232,6 +236,13 @@ class Result:
         if self.flag in HIGH:
             return True
         return False if self.flag in LOW | NEGATIVE else self.times_upper(1)
+
+    @property
+    def above_own_range(self) -> Answer:
+        """A high or normal flag, else the upper limit of its own range, whatever else the flag says."""
+        if self.flag in HIGH:
+            return True
+        return False if self.flag in NEGATIVE else self.times_upper(1)
 
     @property
     def is_low(self) -> Answer:

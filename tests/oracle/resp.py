@@ -18,37 +18,46 @@ SEVERE = {"IIb", "III", "IIIa", "IIIb", "IV", "IVa", "IVb", "V"}
 
 @dataclass(frozen=True)
 class Value:
-    """A number with its day, in the canonical unit."""
+    """A measurement with its day: the number in the canonical unit, or what it may be by each weight."""
 
     day: date | None
-    number: Number
+    numbers: tuple[Number, ...]
+
+    def ask(self, question: Callable[[Number], Answer]) -> Answer:
+        """The first answer: what the newest weight leaves open an older one may decide."""
+        answers = (question(number) for number in self.numbers)
+        return next((answer for answer in answers if answer is not None), None)
 
 
 def values(chart: Chart, concept: str) -> list[Value]:
     """Usable numbers, newest first; VC also from litres and the newest weight."""
-    found = [Value(r.day, r.number) for r in chart.results(concept) if r.number]
+    found = [Value(r.day, (r.number,)) for r in chart.results(concept) if r.number]
     if concept != "vc-mlkg":
         return found
-    weight = _weight(chart)
     for result in chart.results("fvc-l"):
-        if weight and result.number:
-            computed = result.number.times(Fraction(1000)).over(weight)
-            if computed and 0 < computed.value <= 120:
+        if result.number:
+            litres = result.number.times(Fraction(1000))
+            computed = tuple(one for weight in _weights(chart) if (one := litres.over(weight)) and 0 < one.value <= 120)
+            if computed:
                 found.append(Value(result.day, computed))
     return sorted(found, key=lambda value: value.day or date.min, reverse=True)
 
 
-def _weight(chart: Chart) -> Number | None:
+def _weights(chart: Chart) -> list[Number]:
+    """Weights of a year, the newest first and of one day the lowest, as far as the first that is exact."""
+    found: list[Number] = []
     for _, results in chart.by_day("body-weight", 365):
-        weights = [r.number for r in results if r.number and not r.number.comparator]
-        if weights:
-            return min(weights, key=lambda number: number.value)
-    return None
+        numbers = [r.number for r in results if r.number]
+        for number in sorted(numbers, key=lambda one: (one.value, one.comparator[:1] == ">")):
+            found.append(number)
+            if not number.comparator:
+                return found
+    return found
 
 
 def fresh(chart: Chart, concept: str, low: Callable[[Number], Answer]) -> tuple[Answer, list[date]]:
     """Is it low: all of today and yesterday, else the newest within 3 days; and the days of the low values."""
-    dated = [(chart.ago(v.day), v.day, low(v.number)) for v in values(chart, concept) if v.day]
+    dated = [(chart.ago(v.day), v.day, v.ask(low)) for v in values(chart, concept) if v.day]
     decided = [(ago, day, answer) for ago, day, answer in dated if ago is not None and ago <= 3 and answer is not None]
     window = [entry for entry in decided if entry[0] <= 1]
     if not window and decided:
@@ -164,18 +173,18 @@ def crisis_issues(picture: Picture, issues: Issues) -> None:
 
 def _good_volume(chart: Chart, day: date) -> bool:
     """A VC of 30 mL/kg or an FVC of 60 % beside it on that day."""
-    volumes = [v.number.at_least(30) for v in values(chart, "vc-mlkg") if v.day == day]
-    volumes += [v.number.at_least(60) for v in values(chart, "fvc-pct") if v.day == day]
+    volumes = [v.ask(_at_least(30)) for v in values(chart, "vc-mlkg") if v.day == day]
+    volumes += [v.ask(_at_least(60)) for v in values(chart, "fvc-pct") if v.day == day]
     return True in volumes
 
 
 def _stale(chart: Chart) -> bool:
     for concept, limit in (("vc-mlkg", 20), ("mip", 30), ("mep", 40)):
         dated = [v for v in values(chart, concept) if v.day and (chart.now - v.day).days <= 90]
-        decided = [v for v in dated if v.number.below(limit) is not None]
+        decided = [v for v in dated if v.ask(_below(limit)) is not None]
         if not decided or any((chart.now - v.day).days <= 3 for v in dated):
             continue
-        if any(v.number.below(limit) for v in decided if v.day == decided[0].day):
+        if any(v.ask(_below(limit)) for v in decided if v.day == decided[0].day):
             return True
     return False
 
@@ -183,19 +192,33 @@ def _stale(chart: Chart) -> bool:
 def _approaching(chart: Chart) -> bool:
     if is_fresh(chart, "mip", _below(40)) or is_fresh(chart, "fvc-pct", _below(50)):
         return True
-    plain = [v for v in values(chart, "fvc-pct") if v.day and not v.number.comparator]
+    plain = _exact(chart, "fvc-pct")
     recent = [v for v in plain if (chart.now - v.day).days <= 1]
     if not recent:
         within = [v for v in plain if (chart.now - v.day).days <= 3]
         recent = [v for v in within if v.day == within[0].day]
     if not recent:
         return False
-    lowest = min(v.number.value for v in recent)
+    lowest = min(v.value for v in recent)
     return any(
-        v.number.value == lowest
-        and any(0 < (v.day - w.day).days <= 90 and lowest <= exact("0.7") * w.number.value for w in plain)
+        v.value == lowest
+        and any(0 < (v.day - w.day).days <= 90 and lowest <= exact("0.7") * w.value for w in plain)
         for v in recent
     )
+
+
+@dataclass(frozen=True)
+class Exact:
+    day: date
+    value: Fraction
+
+
+def _exact(chart: Chart, concept: str) -> list[Exact]:
+    """Dated numbers without a comparator, newest first: only they can be compared with each other."""
+    return [
+        Exact(v.day, number.value) for v in values(chart, concept) for number in v.numbers
+        if v.day and not number.comparator
+    ]  # fmt: skip
 
 
 def _class_five(chart: Chart) -> bool:
@@ -219,13 +242,13 @@ def _retention_clue(chart: Chart) -> bool:
         return True
     if chart.ask("spo2", lambda r: r.number.at_most(92) if r.number else None, 90):
         return True
-    plain = [v for v in values(chart, "fvc-pct") if v.day and not v.number.comparator]
+    plain = _exact(chart, "fvc-pct")
     recent = [v for v in plain if (chart.now - v.day).days <= 120]
     if not recent:
         return False
     newest = recent[0].day
-    lowest = min(v.number.value for v in recent if v.day == newest)
-    return any(0 < (newest - w.day).days <= 92 and w.number.value - lowest >= 15 for w in plain)
+    lowest = min(v.value for v in recent if v.day == newest)
+    return any(0 < (newest - w.day).days <= 92 and w.value - lowest >= 15 for w in plain)
 
 
 def nutrition_issues(chart: Chart, als: Als, issues: Issues) -> None:
@@ -246,7 +269,7 @@ def monitoring_issues(picture: Picture, issues: Issues) -> None:
         r.day
         for concept in ("mip", "snip", "vc-mlkg", "fvc-pct", "fvc-l")
         for r in chart.results(concept)
-        if r.day and r.number  # a lung function that cannot be read follows nothing up
+        if r.day and r.number  # the newest is the newest usable one; "any value" is said of ALT alone
     ]
     ago = chart.ago(max(days)) if days else None
 
@@ -266,8 +289,8 @@ def monitoring_issues(picture: Picture, issues: Issues) -> None:
 
 def _riluzole(chart: Chart, issues: Issues) -> None:
     orders = [o for o in chart.orders if o.drug == "riluzole"]
-    starts = [o.start for o in orders if o.given and o.start]
-    if not starts or not any(o.taken for o in orders):
+    starts = [o.start for o in orders if o.taken and o.start]  # of what is taken; a renewal counts while it lasts
+    if not starts:
         return
     since = (chart.now - min(starts)).days
     last = min(((chart.now - r.day).days for r in chart.results("alt") if r.day), default=None)

@@ -44,7 +44,7 @@ def _als(picture: Picture, issues: Issues) -> None:
 def _mg(picture: Picture, issues: Issues) -> None:
     chart, als, mg = picture.chart, picture.als, picture.mg
     achr, nmj = mg.achr, mg.nmj
-    thymus_seen = chart.recorded("chest-imaging") or chart.yes("thymectomy") is True
+    thymus_seen = chart.recorded("chest-imaging") or chart.ever("thymectomy")  # what was removed stays so
     if mg.confirmed and achr.positive and not thymus_seen:
         issues.raise_("mg-workup-thymus-missing", "moderate")
     in_question = mg.held or nmj.phenotype is True or (als.in_play and achr.positive)

@@ -106,7 +106,7 @@ def test_no_damage_of_a_file_raises_anything_else(tmp_path_factory, name: str, d
 def test_the_bundled_files_are_accepted_and_complete() -> None:
     found = read_files(bundled(), load_ruleset())
 
-    assert len(found.points) == 38
+    assert len(found.points) == 46
     assert {statement.source for statement in found.statements} == {"S0", "S1", "S2", "S3", "S4"}
     assert len(found.statements) > 100
     named = {name for statement in found.statements for name in statement.rules}

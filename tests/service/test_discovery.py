@@ -76,7 +76,9 @@ def test_the_openapi_page_names_every_address(client: TestClient) -> None:
 
     hooks = {"/cds-services", "/cds-services/{name}", "/cds-services/{name}/feedback"}
     pages = {"/rules/{rule}", "/evaluations/{name}", "/evaluations/{name}/issues"}
-    assert set(paths) == hooks | pages | {"/healthz", "/readyz", "/metrics"}
+    content = {f"/fhir/{kind}{rest}" for kind in ("Library", "PlanDefinition") for rest in ("", "/{identity}")}
+    fhir = content | {"/fhir/metadata", "/fhir/QuestionnaireResponse/$extract"}
+    assert set(paths) == hooks | pages | fhir | {"/healthz", "/readyz", "/metrics"}
 
 
 def test_health_says_which_content_answers(client: TestClient, evaluator: Evaluator) -> None:

@@ -43,6 +43,8 @@ CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conform
     [
         "GET /cds-services", "POST /cds-services/{name}", "POST /cds-services/{name}/feedback", "GET /rules/{rule}",
         "GET /evaluations/{name}", "GET /evaluations/{name}/issues", "GET /healthz", "GET /readyz", "GET /metrics",
+        "GET /fhir/metadata", "GET /fhir/PlanDefinition", "GET /fhir/PlanDefinition/{identity}", "GET /fhir/Library",
+        "GET /fhir/Library/{identity}",
     ],
 )  # fmt: skip
 def test_every_address_answers_as_the_page_says(label: str) -> None:

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from engine.errors import RulesetError
 from engine.evaluation import Evaluator
-from engine.inference.port import Backend
+from engine.inference.port import Backend, Begun
 from engine.service.answer import EXTENSION
 from engine.service.app import create_app
 from engine.service.audit import Audit
@@ -195,6 +195,10 @@ class Held:
         assert self.may.wait(20)
         assert not self.closed
         return self._backend.infer(*arguments)
+
+    def begin(self, *arguments: Any) -> Begun:
+        inference = self.infer(*arguments)
+        return Begun(inference.conclusions, lambda: inference)
 
     def close(self) -> None:
         self.closed = True

@@ -173,6 +173,10 @@ def test_an_unlisted_member_of_a_family_is_noticed(small: Terminology) -> None:
     assert not small.unrecognised([(FRUIT, "Z9.31"), (FRUIT, "A10.1")]), "another coding is known"
 
 
+def test_an_unknown_code_of_our_own_systems_is_noticed(small: Terminology) -> None:
+    assert small.unrecognised([("urn:endplate:garden", "no-such-thing")])
+
+
 def test_a_known_code_without_a_meaning_is_neither_concept_nor_unrecognised(small: Terminology) -> None:
     assert concepts(small, "condition", (TREE, "5")) == set()
     assert small.known([(TREE, "5")]) and not small.unrecognised([(TREE, "5")])

@@ -56,6 +56,7 @@ def codeset_rows(tables: Tables) -> list[Row]:
         row("not-done", "not-done", {"system": system, "code": code, "display": display}, "")
         for (system, code), display in NOT_DONE.items()
     ]
+    rows.append(row("not-done", "not-examined", local("ans", "not-examined")))
     for name, entry in representation["components"].items():
         rows += component_rows(tables, name, entry)
     return rows

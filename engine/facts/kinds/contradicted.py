@@ -7,11 +7,10 @@ from datetime import date
 
 from engine.facts.definition import Definition
 from engine.facts.options import ConceptName, Days, Number
-from engine.facts.quantity import certainly
-from engine.facts.reading import Reading, Readings, numbers
+from engine.facts.reading import Reading, Readings, decided, numbers
 from engine.facts.said import amount, evidence_for, known
 from engine.facts.view import View
-from engine.facts.window import by_day, counted, days_before, none_left, window
+from engine.facts.window import counted, days_before, newest, none_left, window
 from engine.model.fact import ABSENT, PRESENT, Fact
 
 
@@ -38,7 +37,7 @@ class ContradictedFact(Definition, frozen=True, kw_only=True, tag="contradicted"
         readings = numbers(view, self.concept)
         opening = window(view, self.within)
         fresh = self._fresh(view, [reading for reading in counted(readings, opening) if reading.day is not None])
-        low = [reading for reading in fresh if self._below(reading)]
+        low = [reading for below, reading in fresh if below]
         if not low:
             return () if fresh else none_left(view, self.name, (self.concept,), readings, opening)
         companions = [(reading, self._companion(view, reading.day)) for reading in low]
@@ -48,22 +47,21 @@ class ContradictedFact(Definition, frozen=True, kw_only=True, tag="contradicted"
         resting = [*low, *(companion for _, companion in companions if companion is not None)]
         return (known(self, PRESENT, evidence_for(view, resting), low[0].day, said=_said(low[0])),)
 
-    def _fresh(self, view: View, readings: Readings) -> Readings:
-        decided = [reading for reading in readings if self._below(reading) is not None]
+    def _fresh(self, view: View, readings: Readings) -> list[tuple[bool, Reading]]:
+        found = decided(readings, "below", self.below)
         if self.worst_of is not None:
             first = days_before(view.as_of, self.worst_of)
-            worst = [reading for reading in decided if reading.day and reading.day >= first]
+            worst = [one for one in found if one[1].day and one[1].day >= first]
             if worst:
                 return worst
-        return next((day for _, day in by_day(decided)), [])
-
-    def _below(self, reading: Reading) -> bool | None:
-        return certainly(reading.measure, "below", self.below) if reading.measure else None
+        last = {id(reading) for reading in newest([reading for _, reading in found])}
+        return [one for one in found if id(one[1]) in last]
 
     def _companion(self, view: View, day: date | None) -> Reading | None:
         for concept, limit in sorted(self.contradicted_by.items()):
-            for reading in numbers(view, concept):
-                if reading.day == day and reading.measure and certainly(reading.measure, "at_least", limit):
+            of_day = [reading for reading in numbers(view, concept) if reading.day == day]
+            for good, reading in decided(of_day, "at_least", limit):
+                if good:
                     return reading
         return None
 

@@ -9,11 +9,11 @@ from typing import Literal
 import msgspec
 
 from engine.facts import medication
-from engine.facts.definition import Definition
+from engine.facts.definition import Band, Definition
 from engine.facts.kinds.quantity import rounded
 from engine.facts.options import Bands, ConceptName, Days, Drugs, ValueName
-from engine.facts.quantity import EXACT, Measure, band, sane
-from engine.facts.reading import Reading, concept_of, newest_exact
+from engine.facts.quantity import Measure, band, certainly, ratio, sane, strongest
+from engine.facts.reading import Reading, concept_of, newest_divisors
 from engine.facts.said import evidence_for, known, ordered, unknown
 from engine.facts.view import View
 from engine.model.fact import Evidence, Fact, Reason
@@ -23,12 +23,16 @@ UNITS = {"single": "mg", "daily": "mg", "daily-steroid": "mg", "course": "g"}
 PER_KG = {"single": "single-mg", "daily": "daily-mg", "daily-steroid": "daily-mg", "course": "course-g"}
 
 
+Doses = list[tuple[Measure, Reading]]    # by each weight, with it
+
+
 class DoseFact(Definition, frozen=True, kw_only=True, tag="dose"):
     """The band of the dose, if the entry is one of these drugs: `single` and `daily` in mg, `course` in g over the
     course, `daily-steroid` the daily dose in mg of a steroid that is compared by its own weight.
 
-    `per`: divided by the newest exact value of that concept, at most `per_within` days old, unless the order itself
-    states the dose per kg. Each order stands on its own; a dose that is not known gives no value.
+    `per`: divided by the newest value of that concept, at most `per_within` days old, unless the order itself states
+    the dose per kg; for a band that a comparator leaves open, by an older one. Each order stands on its own; a dose
+    that is not known gives no value.
     """
 
     members: Drugs = msgspec.field(name="drugs")
@@ -60,16 +64,26 @@ class DoseFact(Definition, frozen=True, kw_only=True, tag="dose"):
             return ()
         evidence: tuple[Evidence, ...] = (medication.evidence(order),)
         dose = _usable(order.per_kg.get(PER_KG[self.of]) if self.per else self._amount(order))
-        if dose is None and self.per and self.per_within is not None:
-            weight = newest_exact(view, self.per, self.per_within)
-            dose = _divided(_usable(self._amount(order)), weight)
-            evidence = ordered((*evidence, *evidence_for(view, [weight] if weight else ())))
-        if dose is None:
-            return (unknown(self.name, Reason.NOT_USABLE, evidence),)
-        measure = Measure(dose)
+        if dose is not None:
+            measure, value = Measure(dose), band(Measure(dose), self.bands, self.otherwise)
+        else:
+            doses = self._by_weight(view, order)
+            value, resting = strongest(self.bands, self.otherwise, lambda one: _first_decided(doses, one))
+            evidence = ordered((*evidence, *evidence_for(view, [w for _, w in resting] or [w for _, w in doses[:1]])))
+            if not value or not resting:
+                return (unknown(self.name, Reason.NOT_USABLE, evidence),)
+            measure = resting[0][0]
         unit = f"{UNITS[self.of]}/{concept_of(view, self.per).unit}" if self.per else UNITS[self.of]
-        value = band(measure, self.bands, self.otherwise)
         return (known(self, value, evidence, order.start, said=f"{rounded(measure)} {unit}", date=order.written),)
+
+    def _by_weight(self, view: View, order: Medication) -> Doses:
+        """The dose divided by the newest value of `per`, and by older ones while a comparator leaves something open."""
+        dose = _usable(self._amount(order)) if self.per else None
+        if dose is None or self.per_within is None:
+            return []
+        weights = newest_divisors(view, self.per, self.per_within)
+        quotients = ((ratio(Measure(dose), weight.measure), weight) for weight in weights if weight.measure)
+        return [(quotient, weight) for quotient, weight in quotients if quotient]
 
     def _amount(self, order: Medication) -> Decimal | None:
         return {"single": order.single_mg, "course": order.course_g}.get(self.of, order.daily_mg)
@@ -79,7 +93,9 @@ def _usable(amount: Decimal | None) -> Decimal | None:
     return amount if amount is not None and sane(amount) and amount > 0 else None
 
 
-def _divided(amount: Decimal | None, weight: Reading | None) -> Decimal | None:
-    if amount is None or weight is None or weight.measure is None or weight.measure.value <= 0:
-        return None
-    return EXACT.divide(amount, weight.measure.value)
+def _first_decided(doses: Doses, one: Band) -> tuple[bool | None, Doses]:
+    for found in doses:
+        reached = certainly(found[0], one.test, one.limit)
+        if reached is not None:
+            return reached, [found]
+    return None, []

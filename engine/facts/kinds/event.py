@@ -23,8 +23,8 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
 
     Only dated entries count, unless `undated` is set. A condition is dated by its onset, else its recorded date; with
     `date: recorded` by the recorded date, and counts only while its newest entries confirm it: refuted or suspected by
-    them, it is no event. A later absence of a result takes nothing back; a yes and a no of one day are neither, with
-    `disputed` a yes. It rests on the newest of each concept and on the first of all.
+    them, it is no event. A later absence of a result takes nothing back; a yes and a no of one day are neither, of the
+    `disputed` concepts a yes. It rests on the newest of each concept and on the first of all.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("test",)
@@ -35,7 +35,7 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
     after: After | None = None
     dated_by: Literal["", "recorded"] = msgspec.field(name="date", default="")
     undated: bool = False
-    disputed: bool = False
+    disputed: Concepts = ()
 
     def values(self) -> Mapping[str, tuple[str, ...]]:
         return {self.name: (PRESENT,)}
@@ -45,6 +45,10 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
 
     def needs(self) -> frozenset[str]:
         return frozenset(link.fact for link in (self.since, self.after) if link)
+
+    def check(self) -> tuple[str, ...]:
+        odd = [concept for concept in self.disputed if concept not in self.concepts]
+        return tuple(f"`disputed` names `{concept}`, which is none of the concepts" for concept in odd)
 
     def compute(self, view: View) -> tuple[Fact, ...]:
         opening = window(view, self.within, self.since, self.after)
@@ -77,8 +81,9 @@ class EventFact(Definition, frozen=True, kw_only=True, tag="event"):
 
     def _found(self, view: View, concept: str) -> list[tuple[date | None, Evidence]]:
         found: list[tuple[date | None, Evidence]] = []
-        for reading in positives(view, concept, disputed=self.disputed) if concept in view.record.results else ():
-            found.append((reading.day, evidence_of(view, reading.result)))
+        if concept in view.record.results:
+            for reading in positives(view, concept, disputed=concept in self.disputed):
+                found.append((reading.day, evidence_of(view, reading.result)))
         diagnoses = view.record.diagnoses.get(concept, ())
         for diagnosis in diagnoses if stands(diagnoses) else ():
             if diagnosis.certainty == "confirmed":

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from engine.facts.definition import Definition
+from engine.facts.definition import Band, Definition
 from engine.facts.options import Bands, Concepts, Days, Since, ValueName
-from engine.facts.quantity import EXACT, Measure, band
-from engine.facts.reading import POSITIVE, Reading, Readings, concept_of, multiples, numbers, titres
+from engine.facts.quantity import EXACT, Measure, band, strongest
+from engine.facts.reading import POSITIVE, Reading, Readings, concept_of, decided, multiples, numbers, titres
 from engine.facts.said import amount, evidence_for, known, ordered, tests, unknown
 from engine.facts.view import View
 from engine.facts.window import Window, by_day, counted, days_before, newest, none_left, window
@@ -19,7 +19,7 @@ from engine.model.fact import Fact, Reason
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The number of one concept that decides, its band, and the readings that said so."""
+    """The band of one concept's numbers, and the readings that said so: the one that reached it first."""
 
     rank: int
     value: str
@@ -30,8 +30,9 @@ class QuantityFact(Definition, frozen=True, kw_only=True, tag="quantity"):
     """The band of the number that `pick` chooses: the newest, the highest ever, or the worst fresh one.
 
     `worst-fresh`: of all values of the last `worst_of` days the worst, else the newest `within`. On one day the worse
-    end of the concept decides; of several concepts, each by its own newest, the strongest band. An undecided comparator
-    never hides a decided value of the same window; with `highest` it leaves open whether a band is reached.
+    end of the concept decides; of several concepts, each by its own newest, the strongest band. Each band is a question
+    of its own, which the newest number answers that decides it: a comparator that leaves it open hides no older number
+    of the same window. With `highest` such a number leaves open whether the band is reached.
     `older_than`: the newest usable value is chosen first and must be older. `measure: times-upper-limit` reads
     multiples of the own upper limit, `reading: positive` only results whose titre is positive.
     """
@@ -106,38 +107,35 @@ class QuantityFact(Definition, frozen=True, kw_only=True, tag="quantity"):
         return day is None or day >= days_before(view.as_of, self.older_than)
 
     def _choose(self, view: View, concept: str, kept: Readings) -> Chosen | None:
+        groups = self._groups(view, kept)
+        lower = concept_of(view, concept).worse == "lower" and self.pick != "highest"
+        value, resting = strongest(self.bands, self.otherwise, lambda one: self._answer(one, groups, lower))
+        return Chosen(self._rank(value), value, list({id(one): one for one in resting}.values())) if value else None
+
+    def _groups(self, view: View, kept: Readings) -> list[Readings]:
+        """The numbers that are weighed together, groups in the order in which they are asked."""
         if self.pick == "highest":
-            return self._strongest(view, concept, kept)
-        lower = concept_of(view, concept).worse == "lower"
-        if self.pick == "worst-fresh" and self.worst_of is not None:
+            return [kept]
+        days: list[Readings] = [day for _, day in by_day(kept)]
+        if self.worst_of is not None:
             first = days_before(view.as_of, self.worst_of)
-            worst = self._worst([reading for reading in kept if reading.day and reading.day >= first], lower)
-            if worst is not None:
-                return worst
-        for _, day in by_day(kept):
-            worst = self._worst(day, lower)
-            if worst is not None:
-                return worst
-        return None
+            days.insert(0, [reading for reading in kept if reading.day and reading.day >= first])
+        return days
 
-    def _strongest(self, view: View, concept: str, kept: Readings) -> Chosen | None:
-        chosen = self._worst(kept, lower=False)
-        if chosen is None or chosen.value != self.otherwise or len(kept) == 1:
-            return chosen
-        return None if any(not self._band(reading) for reading in kept) else chosen
-
-    def _worst(self, readings: Readings, lower: bool) -> Chosen | None:
-        """The lowest or highest decided number, newest first among equals; `None` when none is decided."""
-        decided = [(value, reading) for reading in readings if (value := self._band(reading))]
-        if not decided:
-            return None
-        if len(decided) > 1:
-            numbers_ = [_number(reading) for _, reading in decided]
+    def _answer(self, one: Band, groups: list[Readings], lower: bool) -> tuple[bool | None, Readings]:
+        """Whether the band is reached, and what says so: of the first group that decides it the worst number."""
+        for group in groups:
+            found = decided(group, one.test, one.limit)
+            if not found:
+                continue
+            numbers_ = [_number(reading) for _, reading in found]
             end = min(numbers_) if lower else max(numbers_)
-            decided = [pair for pair, number in zip(decided, numbers_, strict=True) if number == end]
-            decided.sort(key=lambda pair: self._rank(pair[0]))
-        value = decided[0][0]
-        return Chosen(self._rank(value), value, newest([reading for said, reading in decided if said == value]))
+            worst = [pair for pair, number in zip(found, numbers_, strict=True) if number == end]
+            reached = any(passed for passed, _ in worst)
+            if self.pick == "highest" and len(found) < len(group) and reached == (one.test in ("below", "at_most")):
+                return None, ()     # the number that is left open may be higher
+            return reached, newest([reading for passed, reading in worst if passed == reached])
+        return None, ()
 
     def _band(self, reading: Reading) -> str:
         return band(reading.measure, self.bands, self.otherwise) if reading.measure else ""

@@ -54,8 +54,8 @@ class SiteResultFact(Definition, frozen=True, kw_only=True, tag="site-result"):
     def compute(self, view: View) -> tuple[Fact, ...]:
         muscles: dict[str, list[tuple[str, Reading]]] = {}
         readable = self._readable(view)
-        for finding, reading in readable:
-            muscles.setdefault(reading.result.muscle or f"?{reading.result.reference}", []).append((finding, reading))
+        for number, (finding, reading) in enumerate(readable):     # several may stand in one resource
+            muscles.setdefault(reading.result.muscle or f"?{number}", []).append((finding, reading))
         alarm = self._findings()
         found: list[tuple[str, Readings]] = []
         for tests in muscles.values():

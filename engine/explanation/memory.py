@@ -1,0 +1,96 @@
+"""Why an issue stands, which answers would change it, and how: functions of the values of the facts beneath it, and
+beneath what else the answers reach, and of nothing else.
+
+Patients of one kind have the same few values beneath an issue, and all else unknown. So of many patients most are
+answered from here; what is remembered never changes an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from engine.explanation.answers import Ways
+from engine.explanation.missing import Changes
+from engine.explanation.proof import Facts
+from engine.inference.downstream import downstream
+from engine.rules.program import Issue, Program
+
+_MOST = 4_000                              # of each that are kept
+_MOST_CHANGES = 1_000                      # of these, which are larger
+_Key = tuple[str, frozenset[tuple[str, str]]]
+
+
+class Memory:
+    """Ways, reasons and changes by issue and by what is known beneath it. Threads may share it."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._ways: dict[_Key, Ways] = {}
+        self._reasons: dict[tuple[_Key, frozenset[str]], Facts] = {}
+        self._changes: dict[tuple[str, bool, Ways, frozenset[tuple[str, str]]], Changes] = {}
+        self._around: dict[frozenset[str], frozenset[str]] = {}
+
+    @cached_property
+    def _downstream(self) -> Mapping[str, frozenset[str]]:
+        return downstream(self._program)
+
+    @cached_property
+    def _beneath(self) -> Mapping[str, frozenset[str]]:
+        """Issue -> every fact that its cases, its `unless`, adjustments and gates rest on."""
+        facts: dict[str, set[str]] = {}
+        for fact, names in self._downstream.items():
+            for name in names:
+                facts.setdefault(name, set()).add(fact)
+        return {name: frozenset(found) for name, found in facts.items()}
+
+    def _key(self, issue: Issue, values: Mapping[str, str]) -> _Key:
+        beneath = self._beneath.get(issue.name, frozenset())
+        return issue.name, frozenset([known for known in values.items() if known[0] in beneath])
+
+    def reasons(
+        self, issue: Issue, values: Mapping[str, str], fragile: frozenset[str], find: Callable[[], Facts]
+    ) -> Facts:
+        """The reasons that `find` gave for these values of base facts, or gives now. `fragile`: facts that are unknown
+        because their data conflict."""
+        key = self._key(issue, values), fragile & self._beneath.get(issue.name, frozenset())
+        facts = self._reasons.get(key)
+        if facts is None:
+            if len(self._reasons) >= _MOST:
+                self._reasons = {}
+            facts = self._reasons[key] = find()
+        return facts
+
+    def recall(self, issue: Issue, values: Mapping[str, str], find: Callable[[], Ways]) -> Ways:
+        """The ways that `find` gave for these values of base facts, or gives now."""
+        key = self._key(issue, values)
+        ways = self._ways.get(key)
+        if ways is None:
+            if len(self._ways) >= _MOST:
+                self._ways = {}
+            ways = self._ways[key] = find()
+        return ways
+
+    def changes(
+        self, issue: Issue, ways: Ways, values: Mapping[str, str], find: Callable[[], Changes], *, draft: bool
+    ) -> Changes:
+        """The changes that `find` gave, or gives now, for these ways of an issue (of a draft order or not) and for
+        what is known beneath every issue that they reach."""
+        around = self._reached_with(frozenset([fact for way in ways for fact, _ in way]))
+        key = issue.name, draft, ways, frozenset([known for known in values.items() if known[0] in around])
+        changes = self._changes.get(key)
+        if changes is None:
+            if len(self._changes) >= _MOST_CHANGES:
+                self._changes = {}
+            changes = self._changes[key] = find()
+        return changes
+
+    def _reached_with(self, facts: frozenset[str]) -> frozenset[str]:
+        """All that rules rest on that rest on one of the facts."""
+        around = self._around.get(facts)
+        if around is None:
+            if len(self._around) >= _MOST_CHANGES:
+                self._around = {}
+            rules = frozenset[str]().union(*(self._downstream.get(fact, ()) for fact in facts))
+            around = self._around[facts] = frozenset[str]().union(*(self._beneath[rule] for rule in rules))
+        return around

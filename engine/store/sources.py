@@ -1,0 +1,143 @@
+"""How far sources have been heard, and what has to be fetched from them. Each function works in a given transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import msgspec
+from sqlalchemy import Connection, bindparam, case, delete, func, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
+
+from engine.store.statements import put
+from engine.store.tables import pending_fetch as p
+from engine.store.tables import source_state as s
+
+Key = tuple[str, str]
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `source_state`."""
+
+    source: str
+    subscription: str
+    last_number: int = 0
+    last_heard: int = 0
+    status: str = ""
+
+    @property
+    def key(self) -> Key:
+        return (self.source, self.subscription)
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `pending_fetch`."""
+
+    source: str
+    subscription: str
+    kind: str
+    what: str
+    patient: str = ""
+    asked: int = 1
+    attempts: int = 0
+    since: int = 0
+    next_at: int = 0
+
+
+_KEY = ("source", "subscription", "kind", "what")
+_HEARD = (
+    select(*(s.c[name] for name in Heard.__struct_fields__))
+    .where(tuple_(s.c.source, s.c.subscription).in_(bindparam("names", expanding=True)))
+    .order_by(s.c.source, s.c.subscription)
+    .with_for_update()
+)
+_DUE = (
+    select(*(p.c[name] for name in Pending.__struct_fields__))
+    .where(p.c.next_at <= bindparam("now"), p.c.source.in_(bindparam("sources", expanding=True)))
+    .order_by(p.c.next_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_THIS = [p.c[name] == bindparam(f"this_{name}") for name in _KEY]
+_LATER = (
+    update(p).where(*_THIS).values(next_at=bindparam("later"), attempts=bindparam("tried"))
+)
+_DONE = delete(p).where(*_THIS, p.c.asked == bindparam("known"))
+_AGAIN = update(p).where(*_THIS).values(next_at=bindparam("later"), attempts=0)
+_FILLED = delete(p).where(*_THIS)
+_WAITING = select(p.c.source, func.count(), func.min(p.c.next_at)).group_by(p.c.source)
+
+
+def heard(connection: Connection, keys: Iterable[Key]) -> dict[Key, Heard]:
+    """Rows by (source, subscription), locked."""
+    names = sorted(set(keys))
+    found = connection.execute(_HEARD, {"names": names}).mappings() if names else ()
+    return {row.key: row for row in (Heard(**one) for one in found)}
+
+
+def hear(connection: Connection, rows: Iterable[Heard]) -> None:
+    """Writes rows."""
+    put(connection, s, [msgspec.structs.asdict(row) for row in sorted(rows, key=lambda row: row.key)])
+
+
+def fetch(connection: Connection, rows: Iterable[Pending]) -> None:
+    """Something has to be fetched; if it waits already it does so for both."""
+    wanted = {_name(row): row for row in rows}
+    if wanted:
+        ordered = [msgspec.structs.asdict(wanted[name]) for name in sorted(wanted)]
+        connection.execute(_fetch(connection.dialect.name), ordered)
+
+
+def filled(connection: Connection, rows: Iterable[Pending]) -> None:
+    """What was to be fetched has come by itself."""
+    names = [_this(row) for row in rows]
+    if names:
+        connection.execute(_FILLED, names)
+
+
+def claim(connection: Connection, now: int, until: int, sources: Sequence[str], most: int) -> list[Pending]:
+    """What is due; nobody else gets it before `until`. `attempts` counts this one."""
+    found = connection.execute(_DUE, {"now": now, "sources": list(sources), "most": most}).mappings().all()
+    rows = [msgspec.structs.replace(row, attempts=row.attempts + 1) for row in (Pending(**one) for one in found)]
+    for row in rows:
+        later(connection, row, until)
+    return rows
+
+
+def done(connection: Connection, row: Pending, now: int) -> None:
+    """It was fetched. If it was asked for again meanwhile, it is due again."""
+    if not connection.execute(_DONE, _this(row) | {"known": row.asked}).rowcount:
+        connection.execute(_AGAIN, _this(row) | {"later": now})
+
+
+def later(connection: Connection, row: Pending, at: int) -> None:
+    """Puts it off."""
+    connection.execute(_LATER, _this(row) | {"later": at, "tried": row.attempts})
+
+
+def waiting(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Source -> (how much has to be fetched from it, since when some of it is due)."""
+    return {source: (count, since) for source, count, since in connection.execute(_WAITING)}
+
+
+def _name(row: Pending) -> tuple[str, str, str, str]:
+    return (row.source, row.subscription, row.kind, row.what)
+
+
+def _this(row: Pending) -> dict[str, str | int]:
+    return {f"this_{name}": value for name, value in zip(_KEY, _name(row), strict=True)}
+
+
+@cache
+def _fetch(dialect: str) -> Insert:
+    insert = sqlite.insert(p) if dialect == "sqlite" else postgresql.insert(p)
+    new = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_={
+            "asked": p.c.asked + 1,
+            "since": case((new.since < p.c.since, new.since), else_=p.c.since),
+            "next_at": case((new.next_at < p.c.next_at, new.next_at), else_=p.c.next_at),
+        },
+    )

@@ -1,0 +1,1 @@
+"""How far the rules can see on a feed: codes that are met, codes that look relevant and are unknown, blind rules."""
