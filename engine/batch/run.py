@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -48,7 +49,8 @@ Watch = Callable[[Progress], None]
 def begin(folder: Path) -> None:
     """Makes the folder of a new run; an unfinished one that is there is dropped. Raises RunError: not writable."""
     try:
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (folder, _finished(folder)):
+            shutil.rmtree(left, ignore_errors=True)
         folder.mkdir(parents=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -76,8 +78,15 @@ def setup_of(folder: Path) -> Setup | None:
 
 def end(folder: Path) -> None:
     """Drops the folder of a finished run; it can no longer be resumed, even if this is stopped half way."""
+    with suppress(OSError):
+        folder = folder.rename(_finished(folder))
     (folder / SETUP).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _finished(folder: Path) -> Path:
+    """The name under which the folder of a finished run goes: at once, however long its removal takes."""
+    return folder.with_name(f"{folder.name}-finished")
 
 
 def run(folder: Path, setup: Setup, workers: int, evaluator: Evaluator, watch: Watch) -> Counts:
@@ -87,9 +96,12 @@ def run(folder: Path, setup: Setup, workers: int, evaluator: Evaluator, watch: W
     with _Pool(folder, setup, workers, evaluator) as pool:
         gc.freeze()                            # rules stay: the search for garbage leaves them out
         try:
-            return _Run(folder, setup, pool, watch).run()
+            counts = _Run(folder, setup, pool, watch).run()
         finally:
             gc.unfreeze()
+    for read in folder.glob("*.spill"):        # every result is there: nobody reads these again
+        read.unlink()
+    return counts
 
 
 def results(folder: Path) -> list[Path]:

@@ -30,7 +30,7 @@ from batch_kit import (
 
 from engine.batch import run as running
 from engine.batch.results import frames
-from engine.batch.run import begin, keep, results, run
+from engine.batch.run import begin, end, keep, results, run
 from engine.batch.spill import Spill
 from engine.errors import RunError
 from engine.evaluation import Evaluator
@@ -132,6 +132,24 @@ def test_a_run_that_stops_after_any_part_goes_on_to_the_same_result(data: Path, 
         assert [frame for path in results(folder) for frame in frames(path)] == alone.frames
         assert {path: path.stat().st_mtime_ns for path in finished} == finished, "a finished part was done again"
         shutil.rmtree(folder)
+
+
+def test_the_folder_of_a_finished_run_is_gone_at_once_and_what_a_kill_leaves_of_it_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".endplate-run"
+    begin(folder)
+    (folder / "scan-000000.result").write_bytes(b"x")
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)
+        end(folder)
+    assert not folder.exists()
+    assert list(tmp_path.iterdir())
+
+    begin(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+    end(folder)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.soak
