@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from pydantic import AnyHttpUrl
 
 from engine.errors import SettingsError
 from engine.evaluation import Evaluator
@@ -60,7 +61,7 @@ def serve(host: str = "127.0.0.1", port: int = 8080, *, dev: bool = False) -> No
     if dev:
         sys.stderr.write(DEV_NOTICE)
         settings = settings.model_copy(
-            update={"pages_url": settings.pages_url or f"http://{_shown(host)}:{port}", "workers": 1}
+            update={"pages_url": settings.pages_url or AnyHttpUrl(f"http://{_shown(host)}:{port}"), "workers": 1}
         )
     log.warning("listening", host=host, port=port, authentication="none" if dev else "required", **settings.summary())
     if settings.workers > 1:

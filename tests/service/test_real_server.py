@@ -218,6 +218,7 @@ def test_the_process_says_loudly_that_it_is_open_and_stops_when_asked(tmp_path: 
     assert output == ""
     assert all(json.loads(line)["event"] for line in said.splitlines() if line.startswith("{"))
     assert "Traceback" not in said
+    assert "Warning" not in said
 
 
 def test_the_process_does_not_start_open_to_the_world(tmp_path: Path) -> None:
