@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import TypeVar
 
 from engine.explanation.answers import Ways
 from engine.explanation.missing import Changes
@@ -19,6 +20,8 @@ from engine.rules.program import Issue, Program
 _MOST = 4_000                              # of each that are kept
 _MOST_CHANGES = 1_000                      # of these, which are larger
 _Key = tuple[str, frozenset[tuple[str, str]]]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Memory:
@@ -54,22 +57,11 @@ class Memory:
         """The reasons that `find` gave for these values of base facts, or gives now. `fragile`: facts that are unknown
         because their data conflict."""
         key = self._key(issue, values), fragile & self._beneath.get(issue.name, frozenset())
-        facts = self._reasons.get(key)
-        if facts is None:
-            if len(self._reasons) >= _MOST:
-                self._reasons = {}
-            facts = self._reasons[key] = find()
-        return facts
+        return _remembered(self._reasons, key, find, _MOST)
 
     def recall(self, issue: Issue, values: Mapping[str, str], find: Callable[[], Ways]) -> Ways:
         """The ways that `find` gave for these values of base facts, or gives now."""
-        key = self._key(issue, values)
-        ways = self._ways.get(key)
-        if ways is None:
-            if len(self._ways) >= _MOST:
-                self._ways = {}
-            ways = self._ways[key] = find()
-        return ways
+        return _remembered(self._ways, self._key(issue, values), find, _MOST)
 
     def changes(
         self, issue: Issue, ways: Ways, values: Mapping[str, str], find: Callable[[], Changes], *, draft: bool
@@ -78,19 +70,23 @@ class Memory:
         what is known beneath every issue that they reach."""
         around = self._reached_with(frozenset([fact for way in ways for fact, _ in way]))
         key = issue.name, draft, ways, frozenset([known for known in values.items() if known[0] in around])
-        changes = self._changes.get(key)
-        if changes is None:
-            if len(self._changes) >= _MOST_CHANGES:
-                self._changes = {}
-            changes = self._changes[key] = find()
-        return changes
+        return _remembered(self._changes, key, find, _MOST_CHANGES)
 
     def _reached_with(self, facts: frozenset[str]) -> frozenset[str]:
         """All that rules rest on that rest on one of the facts."""
-        around = self._around.get(facts)
-        if around is None:
-            if len(self._around) >= _MOST_CHANGES:
-                self._around = {}
-            rules = frozenset[str]().union(*(self._downstream.get(fact, ()) for fact in facts))
-            around = self._around[facts] = frozenset[str]().union(*(self._beneath[rule] for rule in rules))
-        return around
+        return _remembered(self._around, facts, lambda: self._beside(facts), _MOST_CHANGES)
+
+    def _beside(self, facts: frozenset[str]) -> frozenset[str]:
+        rules = frozenset[str]().union(*(self._downstream.get(fact, ()) for fact in facts))
+        return frozenset[str]().union(*(self._beneath[rule] for rule in rules))
+
+
+def _remembered(known: dict[K, V], key: K, find: Callable[[], V], most: int) -> V:
+    """What is known, or found now; a full memory begins anew. Each step by itself is safe beside other threads."""
+    value = known.get(key)
+    if value is None:
+        value = find()
+        if len(known) >= most:
+            known.clear()
+        known[key] = value
+    return value

@@ -200,7 +200,7 @@ def _values(field: Field, answers: list[Json]) -> list[Any]:
         if names != [_VALUE[field.kind]]:
             raise _unusable("unusable-answer", field, "is answered with a value of another type")
         value = _READERS[field.kind](field, answer[names[0]])
-        if value not in found:
+        if (field.repeats or len(found) < 2) and value not in found:  # two are a contradiction, more are no other
             found.append(value)
     if len(found) > 1 and not field.repeats:
         raise _unusable("contradicting-value", field, "is answered in several ways")

@@ -8,8 +8,10 @@ QuestionnaireResponse, SDC 4.0 `$extract`.
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import msgspec
 
@@ -90,7 +92,7 @@ def extract(response: Json, terminology: Terminology, *, recorded: str, agent: s
     for name, observation in found:
         value = f"{own}/{name}"
         resource = {"resourceType": "Observation", "identifier": [{"system": system, "value": value}], **observation}
-        request = {"method": "PUT", "url": f"Observation?identifier={system}|{value.replace('#', '%23')}"}
+        request = {"method": "PUT", "url": f"Observation?identifier={system}|{_sought(value)}"}
         entries.append({"fullUrl": f"urn:uuid:{uuid.uuid5(_NAMESPACE, value)}", "resource": resource,
                         "request": request})  # fmt: skip
     provenance = _provenance(response, [entry["fullUrl"] for entry in entries], recorded, agent)
@@ -157,6 +159,11 @@ def _identity(response: Json) -> str:
     if identity := text(response.get("id")):
         return identity
     return hashlib.sha256(_encode(response)).hexdigest()[:32]
+
+
+def _sought(value: str) -> str:
+    """A value as a search means it literally, whatever an id holds. Source: FHIR R4 search, "Escaping"."""
+    return quote(re.sub(r"([\\,|$])", r"\\\1", value))
 
 
 def _name(response: Json) -> str:

@@ -66,13 +66,11 @@ def owner_of(resource: Json) -> Owner:
         return Owner(f"{own}{string}", "|".join(identifier) if identifier else "")
     if string:
         target = target_of(string)
-        if target.identifier is None and target.type in ("Patient", "") and (found := target.key or target.url):
+        if target.type != "Patient" and (target.type or target.identifier):
+            return NOBODY
+        if target.identifier is None and (found := target.key or target.url):
             return Owner(found)
-        if target.identifier is not None and target.type != "Patient":
-            return NOBODY
         identifier = target.identifier or identifier
-        if target.key and target.type != "Patient":
-            return NOBODY
     if identifier is None:
         return NOBODY
     named = "|".join(identifier)

@@ -94,8 +94,8 @@ class GuardedDurable:
             worker = self._ready(0)
             with self._or_replaced(worker):
                 asked = worker.ask(values, part, self._timeout)
-            if worker.calls >= self._max_calls and self._successor is None:
-                self._successor = _Worker(self._program)
+            if worker.calls >= self._max_calls:
+                self._prepare()
         return partial(self._answer, worker, asked)
 
     def close(self) -> None:
@@ -122,15 +122,26 @@ class GuardedDurable:
             if self._worker is worker:
                 self._worker = None
                 worker.stop(str(cause) if isinstance(cause, BackendError) else "the durable backend was interrupted")
-                self._successor = self._successor or _Worker(self._program)
+                self._prepare()
             raise
+
+    def _prepare(self) -> None:
+        """Starts a successor; if that cannot be done now, the next question tries again."""
+        with suppress(BackendError):
+            self._successor = self._successor or self._started()
+
+    def _started(self) -> _Worker:
+        try:
+            return _Worker(self._program)
+        except OSError as cause:
+            raise BackendError(f"the process of the durable backend cannot be started: {cause.strerror}") from cause
 
     def _ready(self, patience: float) -> _Worker:
         """The worker to ask: the successor as soon as it is ready, else the one at work."""
         if self._program.closed:
             raise BackendError(_CLOSED)
         if self._worker is None and self._successor is None:
-            self._successor = _Worker(self._program)
+            self._successor = self._started()
         try:
             if self._successor is not None and self._successor.is_ready(patience):
                 if self._worker is not None:
@@ -160,7 +171,10 @@ class _Asked:
 
 
 class _Worker:
-    """One process and the connection to it. It answers in the order in which it is asked."""
+    """One process and the connection to it. It answers in the order in which it is asked.
+
+    Raises OSError if no process can be started.
+    """
 
     def __init__(self, program: IO[bytes]) -> None:
         self.calls = 0
@@ -172,10 +186,15 @@ class _Worker:
         files = theirs.fileno(), program.fileno()
         command = "from engine.inference.guarded import serve; serve({}, {})".format(*files)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and a fixed text
-            [sys.executable, "-c", command], pass_fds=files, env=environment, stdin=subprocess.DEVNULL
-        )
-        theirs.close()
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and a fixed text
+                [sys.executable, "-c", command], pass_fds=files, env=environment, stdin=subprocess.DEVNULL
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
 
     def is_ready(self, patience: float) -> bool:
         """Whether it has reported for work, waiting `patience` seconds. Raises BackendError if it cannot work."""

@@ -99,11 +99,14 @@ def _example(evaluator: Evaluator, index: int, case: Case, place: Place, record:
     )  # fmt: skip
 
 
+def _summaries(program: Program) -> dict[str, list[str]]:
+    """Issue -> the words of each of its cases."""
+    rules = (*program.patient, *program.order)
+    return {rule.name: [case.summary for case in rule.cases] for rule in rules if isinstance(rule, Issue)}
+
+
 def _said(program: Program, evaluation: Evaluation) -> dict[tuple[str, str], str]:
-    words = {
-        rule.name: [case.summary for case in rule.cases]
-        for rule in (*program.patient, *program.order) if isinstance(rule, Issue)
-    }
+    words = _summaries(program)
     return {(f.issue, words[f.issue][f.case]): f.summary for f in evaluation.findings}
 
 
@@ -117,9 +120,7 @@ class Judge:
             "patient": tuple(rule for rule in program.patient if isinstance(rule, Issue)),
             "order": tuple(rule for rule in program.order if isinstance(rule, Issue)),
         }
-        self._summaries = {
-            issue.name: [case.summary for case in issue.cases] for issues in self._issues.values() for issue in issues
-        }
+        self._summaries = _summaries(program)
 
     def wrong(self, example: Example) -> tuple[str, ...]:
         """What differs from the expectation of the vignette."""

@@ -6,22 +6,14 @@ cases, or an `unless`) or if that rule reads it by `not` or `unknown`; chains of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from engine.rules.program import Condition, Issue, Rule, literals
+from engine.rules.program import Issue, Rule, conditions, literals
 
 ORDER = "order."
 DEPTH = 64                                    # longest chain of rules that read each other
-
-
-def conditions(rule: Rule) -> Iterator[Condition]:
-    """Every condition of a rule: its cases, and the `unless` of an issue."""
-    for case in rule.cases:
-        yield case.when
-    if isinstance(rule, Issue) and rule.unless is not None:
-        yield rule.unless
 
 
 def reads(rule: Rule) -> dict[str, bool]:

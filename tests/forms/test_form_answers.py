@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -231,6 +233,29 @@ def test_extracted_twice_it_is_the_same_observation() -> None:
     assert other.bundle is not None
     assert one.bundle["entry"][0]["request"] == other.bundle["entry"][0]["request"]
     assert one.bundle["entry"][0]["fullUrl"] == other.bundle["entry"][0]["fullUrl"]
+
+
+@pytest.mark.parametrize("identity", [
+    "a1", "a,urn:endplate:extracted-answer|b", "a&_id=7", "a$b", "a\\,b", "a b", "a%2Cb", "a|b", "ä#1",
+])  # fmt: skip
+def test_whatever_its_id_a_response_can_only_replace_its_own_observations(identity: str) -> None:
+    bundle = extracted(answered(EXAMINATION, FATIGABLE, id=identity)).bundle
+    assert bundle is not None
+    entry = bundle["entry"][0]
+    kind, _, query = entry["request"]["url"].partition("?")
+    [(name, searched)] = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+    [value] = re.split(r"(?<!\\)(?:\\\\)*,", searched)  # a comma means `or`, unless a backslash stands before it
+    system, _, number = value.partition("|")
+    [identifier] = entry["resource"]["identifier"]
+    assert (kind, name, system) == ("Observation", "identifier", identifier["system"])
+    assert re.sub(r"\\(.)", r"\1", number) == identifier["value"] == f"{identity}/fatigability"
+
+
+def test_a_question_that_is_answered_thousands_of_times_is_told_once() -> None:
+    """Each answer held against all others would take a quarter of a minute."""
+    many = [{"valueQuantity": {"value": number, "code": "mm"}} for number in range(40_000)]
+    found = extracted(with_items(item("ice-pack", *many)))
+    assert (found.bundle, codes(found.problems)) == (None, ["contradicting-value"])
 
 
 def test_a_form_has_no_answer_for_what_it_does_not_ask() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -113,6 +115,31 @@ def test_a_successor_that_dies_while_it_starts_is_replaced(guarded: GuardedDurab
     with pytest.raises(BackendError, match="ended"):
         guarded.infer(FIRE)
     assert answer_in_the_end(guarded) == RIGHT
+
+
+def test_while_no_process_can_be_started_the_plain_answer_stands(
+    guarded: GuardedDurable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, first = Both(PlainBackend(HOUSE), guarded), pid_of(guarded)
+    with monkeypatch.context() as machine:
+        machine.setattr(sys, "executable", "/nowhere/python")
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        for why in (r"ended \(signal 9\)", "cannot be started", "cannot be started"):
+            inference = both.infer(FIRE)
+            assert inference.conclusions == RIGHT.conclusions
+            [note] = inference.notes
+            assert re.search(why, note)
+    assert answer_in_the_end(both) == RIGHT
+
+
+def test_without_a_successor_a_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = GuardedDurable(HOUSE, max_calls=2)
+    first = pid_of(guarded)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert [guarded.infer(FIRE) for _ in range(5)] == [RIGHT] * 5
+    assert pid_of(guarded) == first
+    guarded.close()
 
 
 def test_an_answer_that_was_not_waited_for_is_not_taken_for_the_next_one(guarded: GuardedDurable) -> None:
