@@ -99,14 +99,7 @@ class Sink:
             return Outcome("done", "the patient was purged")
         if overtaken:
             return Outcome("done", "a later version was delivered before")
-        try:
-            return self._deliver(change)
-        except BusyError as error:
-            return Outcome("again", str(error), error.after, down=True)
-        except httpx2.HTTPError as error:
-            return Outcome("again", f"`{self._target.name}` does not answer ({type(error).__name__})", down=True)
-        except RemoteError as error:
-            return Outcome("again", str(error), down=True)
+        return tried(f"`{self._target.name}`", lambda: self._deliver(change))
 
     def close(self) -> None:
         """Ends all connections."""
@@ -186,7 +179,7 @@ class Sink:
             return Answer(
                 response.status_code,
                 {name.lower(): value for name, value in response.headers.items()},
-                b"".join(_some(response, largest, self._patience.answer)),
+                b"".join(beginning(response, largest, self._patience.answer)),
                 str(response.url),
             )
 
@@ -220,7 +213,20 @@ class _Tokens(TokenSource):
         return SmartTokens(client, said, wanted, patience=self._patience)
 
 
-def _some(response: httpx2.Response, largest: int, seconds: float) -> Iterator[bytes]:
+def tried(name: str, send: Callable[[], Outcome]) -> Outcome:
+    """What comes of sending; who does not answer takes nothing now."""
+    try:
+        return send()
+    except BusyError as error:
+        return Outcome("again", str(error), error.after, down=True)
+    except httpx2.HTTPError as error:
+        return Outcome("again", f"{name} does not answer ({type(error).__name__})", down=True)
+    except RemoteError as error:
+        return Outcome("again", str(error), down=True)
+
+
+def beginning(response: httpx2.Response, largest: int, seconds: float) -> Iterator[bytes]:
+    """Of a body what comes in time, up to a size."""
     size, until = 0, time.monotonic() + seconds
     try:
         for part in response.iter_bytes():

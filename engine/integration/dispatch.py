@@ -9,7 +9,7 @@ when the subscription was made; a redirect is not followed, and of an answer onl
 from __future__ import annotations
 
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Collection
 from typing import Literal
 
@@ -18,9 +18,8 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from engine.client.http import BusyError, Http, Patience, retry_after
-from engine.errors import RemoteError
-from engine.integration.deliver import Outcome
+from engine.client.http import Http, Patience, retry_after
+from engine.integration.deliver import Outcome, beginning, tried
 from engine.integration.notify import Address, Kind, Noted, notification
 from engine.integration.rendering import Rules, instant, issue_of
 from engine.integration.topics import AskedError, check_endpoint
@@ -161,19 +160,14 @@ class Subscribers:
         bundle = notification(subscription, kind, self.address(), now=self._now(), events=events or ())
         headers = {**dict(subscription.headers), "Content-Type": subscription.mime, "Accept": "application/fhir+json"}
         http = self._http(subscription.timeout)
-        try:
-            with http.opened(
-                "POST", subscription.endpoint, headers=headers, content=msgspec.json.encode(bundle), token=False
-            ) as response:
-                outcome = _outcome(response)
-                _drain(response, time.monotonic() + http.patience.answer)
-        except BusyError as error:
-            return Outcome("again", str(error), error.after, down=True)
-        except httpx2.HTTPError as error:
-            return Outcome("again", f"the endpoint does not answer ({type(error).__name__})", down=True)
-        except RemoteError as error:
-            return Outcome("again", str(error), down=True)
-        return outcome
+        content = msgspec.json.encode(bundle)
+
+        def send() -> Outcome:
+            with http.opened("POST", subscription.endpoint, headers=headers, content=content, token=False) as response:
+                deque(beginning(response, READ, http.patience.answer), maxlen=0)
+                return _outcome(response)
+
+        return tried("the endpoint", send)
 
     def _http(self, seconds: int) -> Http:
         with self._lock:
@@ -199,17 +193,6 @@ def _outcome(response: httpx2.Response) -> Outcome:
     if status in _SETUP or status in _LATER or status >= 500 or status < 400:
         return Outcome("again", error, retry_after(response.headers.get("retry-after", "")), down=True)
     return Outcome("dead", error)
-
-
-def _drain(response: httpx2.Response, until: float) -> None:
-    size = 0
-    try:
-        for part in response.iter_bytes():
-            size += len(part)
-            if size > READ or time.monotonic() > until:
-                return
-    except httpx2.HTTPError:  # it broke off, or is packed in a way that cannot be read
-        return
 
 
 def _code(outcome: Outcome) -> str:

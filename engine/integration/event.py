@@ -46,10 +46,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     since: int = -1  # how many events it has had since it began; -1 = not said
     status: str = ""  # active, error, off ...; "" = not said
 
-    def waits(self) -> bool:
-        """Whether something of it has to be fetched."""
-        return any(event.action == "fetch" for event in self.events)
-
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One who sends. `fhir_url` "" = nothing can be fetched from it; `heartbeats`: Subscription id -> seconds."""

@@ -52,7 +52,11 @@ def notification(
     content = content or subscription.content
     entries = [_status_entry(subscription, kind, address, now=now, events=events, content=content)]
     if content != "empty":
-        entries += [_entry(event, address, content) for event in events]
+        whole = content == "full-resource"
+        entries += [
+            history_entry(address.fhir, one.identifier, one.version, one.at, one.resource if whole else None)
+            for one in events
+        ]
     bundle: Json = {
         "resourceType": "Bundle",
         "id": _name(f"{subscription.id} {kind} {now} {[event.number for event in events]}"),
@@ -74,6 +78,22 @@ def statuses(subscriptions: Sequence[Subscription], address: Address, *, now: in
         entries.append({"fullUrl": entry["fullUrl"], "resource": entry["resource"], "search": {"mode": "match"}})
     bundle: Json = {"resourceType": "Bundle", "type": "searchset", "timestamp": instant(now), "total": len(entries)}
     return bundle | ({"entry": entries} if entries else {})
+
+
+def history_entry(fhir: str, identifier: str, version: int, at: int, resource: Json | None) -> Json:
+    """A version of a DetectedIssue as a history lists it; `fhir` is the address of our FHIR endpoint."""
+    name = f"DetectedIssue/{identifier}"
+    entry: Json = {"fullUrl": f"{fhir}/{name}"}
+    if resource is not None:
+        entry["resource"] = resource
+    return entry | {
+        "request": {"method": "PUT", "url": name},
+        "response": {
+            "status": "201" if version == 1 else "200",
+            "etag": f'W/"{version}"',
+            "lastModified": instant(at),
+        },
+    }
 
 
 def _status_entry(
@@ -145,20 +165,6 @@ def _parameters(
         parameters.append({"name": "error", "valueCodeableConcept": _error(subscription)})
     profile = f"{BACKPORT}/backport-subscription-status-r4"
     return {"resourceType": "Parameters", "meta": {"profile": [profile]}, "parameter": parameters}
-
-
-def _entry(event: Noted, address: Address, content: Payload) -> Json:
-    entry: Json = {"fullUrl": _url(event, address)}
-    if content == "full-resource" and event.resource is not None:
-        entry["resource"] = event.resource
-    return entry | {
-        "request": {"method": "PUT", "url": f"DetectedIssue/{event.identifier}"},
-        "response": {
-            "status": "201" if event.version == 1 else "200",
-            "etag": f'W/"{event.version}"',
-            "lastModified": instant(event.at),
-        },
-    }
 
 
 def _url(event: Noted, address: Address) -> str:

@@ -44,7 +44,7 @@ class Receiver:
         self._clock = clock
         self._taken = taken
         self._failed = failed
-        self.on_marked = marked
+        self._marked = marked
         self._waiting: deque[tuple[Letter, int, Future[None]]] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -121,7 +121,7 @@ class Receiver:
             done.set_result(None)
         self._taken(taken)
         if taken.marked:
-            self.on_marked()
+            self._marked()
 
     def _writable(self) -> bool:
         try:

@@ -13,7 +13,7 @@ from engine.service.state import Service
 
 
 def admission(service: Service, lanes: Lanes, base: str = "") -> Callable[[Request], Awaitable[str]]:
-    """A dependency: the issuer of the request's token; "" in development. Raises RefusalError 401 and 429.
+    """A dependency: the issuer of the request's token; "" in development. Raises RefusalError 401, 429, and 503.
 
     `base`: a path whose address a token may be made out to instead, for all that is below it.
     """
@@ -26,7 +26,8 @@ def admission(service: Service, lanes: Lanes, base: str = "") -> Callable[[Reque
             try:
                 client = await lanes.direct(partial(check, wait=False))
             except WaitsError:
-                client = await lanes.beside(check)
+                with service.storing("tokens cannot be checked now: ask again"):
+                    client = await lanes.beside(check)
         service.admit(client or address_of(request))
         return client
 

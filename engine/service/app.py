@@ -21,13 +21,12 @@ from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.outputs.cards import INDICATOR, OVERRIDE_REASONS
 from engine.outputs.wording import DISCLAIMER
-from engine.service.admission import admission
+from engine.service.admission import address_of, admission
 from engine.service.answer import Answer, Responder
 from engine.service.audit import Audit, audit_event
 from engine.service.auth import Authenticator
 from engine.service.body import read_body
 from engine.service.call import Call, decode_object, read_call
-from engine.service.extract import extraction_routes
 from engine.service.feedback import Feedback, read_feedback
 from engine.service.fetch import http_client
 from engine.service.fhir_api import fhir_routes, subscribers_of
@@ -43,7 +42,7 @@ from engine.service.protocol import Requests, refused, unrouted
 from engine.service.receive import Receiving, receiving_routes
 from engine.service.state import Service
 from engine.settings import Settings
-from engine.store import Given, Store, StoreError
+from engine.store import Given, Store
 
 LOOPBACK_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
@@ -94,7 +93,6 @@ def create_app(
     app.include_router(pages(service))
     app.include_router(operations(service))
     app.include_router(fhir_routes(service))
-    app.include_router(extraction_routes(service))
     app.state.receiving = (
         Receiving(service, lambda: service.wake()) if settings.sources else None  # noqa: PLW0108 - it is set later
     )
@@ -133,14 +131,14 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
     router = APIRouter(prefix="/cds-services", tags=["CDS Hooks"], default_response_class=Response)
     who = Depends(admission(service, lanes))
 
-    @router.get("", summary="The services that are offered", responses=DISCOVERY | errors(401, 429))
+    @router.get("", summary="The services that are offered", responses=DISCOVERY | errors(401, 429, 503))
     async def services(_: str = who) -> Response:
         return _json(service.live.content.discovery)
 
     @router.post(
         "/{name}",
         summary="Cards for one call",
-        responses=CARDS | errors(400, 401, 404, 408, 412, 413, 415, 429, 500),
+        responses=CARDS | errors(400, 401, 404, 408, 412, 413, 415, 429, 500, 503),
         openapi_extra=CALL_BODY,
     )
     async def call(name: str, request: Request, client: str = who) -> Response:
@@ -155,7 +153,7 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
 
             def answered(asked: Call) -> bytes:
                 found = responder.answer(content, asked, hook, client)
-                address = _address(request)
+                address = address_of(request)
                 _note(service, found, asked, hook=hook, client=client, address=address, content=content)
                 return msgspec.json.encode(found.response)
 
@@ -177,7 +175,7 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
         given = read_feedback(decode_object(await read_body(request, settings.max_body_bytes)))
         if keep is not None:
             await lanes.beside(partial(keep, given))
-        await lanes.beside(partial(_take, service, given, hook, client, _address(request)))
+        await lanes.beside(partial(_take, service, given, hook, client, address_of(request)))
         return Response(status_code=200)
 
     return router
@@ -193,13 +191,10 @@ def _take(service: Service, given: list[Feedback], hook: Hook, client: str, addr
         )
         for one in given
     ]  # fmt: skip
-    try:
+    with service.storing("the feedback cannot be kept now: send it again"):
         service.backlog.flush()
         service.store.give(rows)
         shown = [service.store.shown(one.card, client) for one in given]
-    except StoreError as error:
-        service.failed("store", error)
-        raise RefusalError(503, "the feedback cannot be kept now: send it again") from None
     for one, findings in zip(given, shown, strict=True):
         reason = _known_reason(one)
         for finding in findings:
@@ -258,10 +253,6 @@ def _count_fetched(service: Service, before: Call, after: Call) -> None:
 def _known_reason(feedback: Feedback) -> str:
     """The code of a reason of ours; another one may be anything, and is not logged."""
     return feedback.reason[1] if feedback.reason[1] in dict(OVERRIDE_REASONS) else ""
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _json(content: bytes) -> Response:

@@ -7,46 +7,40 @@ some of it could not be used, with a Parameters of `return` and `issues`. Nothin
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engine import __version__
 from engine.fhir.answers import RESPONSE
 from engine.fhir.elements import Json, obj, objects
 from engine.fhir.extraction import Extraction, extract
-from engine.service.admission import admission
 from engine.service.body import read_body
 from engine.service.call import decode_object
-from engine.service.fhir_api import PATH
+from engine.service.fhir_api_search import FHIR_JSON
 from engine.service.lanes import Lanes
 from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 
-FHIR_JSON = "application/fhir+json"
 _ANSWERS = answer(FHIR_JSON, "the extracted resources", {"type": "object"})
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def extraction_routes(service: Service) -> APIRouter:
-    """The route."""
-    router = APIRouter(prefix=PATH, tags=["FHIR"], default_response_class=Response)
-    lanes = Lanes(service.settings.threads, alone=service.alone)
-    who = Depends(admission(service, lanes, PATH))
+def extraction_routes(router: APIRouter, service: Service, lanes: Lanes, who: Any) -> None:
+    """Adds the route."""
 
     @router.post(
         f"/{RESPONSE}/$extract",
         summary="Observations out of the answers to a form",
-        responses=_ANSWERS | errors(400, 401, 408, 413, 415, 422, 429),
+        responses=_ANSWERS | errors(400, 401, 408, 413, 415, 422, 429, 503),
     )
     async def extracted(request: Request, _: str = who) -> Response:
         body = await read_body(request, service.settings.max_body_bytes)
         found = await lanes.direct(partial(_extracted, service, body), len(body))
         return Response(_encode(found), media_type=FHIR_JSON)
-
-    return router
 
 
 def _extracted(service: Service, body: bytes) -> Json:

@@ -18,6 +18,7 @@ from engine.outputs.capability import Offer, capability_statement, subscription_
 from engine.outputs.detected_issue import Resource
 from engine.outputs.plan_definition import libraries, plan_definitions
 from engine.service.admission import address_of, admission
+from engine.service.extract import extraction_routes
 from engine.service.fhir_api_issues import SEARCH as ISSUE_SEARCH
 from engine.service.fhir_api_issues import issue_routes
 from engine.service.fhir_api_search import (
@@ -26,8 +27,8 @@ from engine.service.fhir_api_search import (
     asked,
     fits_token,
     is_strict,
+    paged,
     pairs_of,
-    searchset,
     wanted,
 )
 from engine.service.fhir_api_subscriptions import SEARCH as SUBSCRIPTION_SEARCH
@@ -36,14 +37,14 @@ from engine.service.lanes import Lanes
 from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
-from engine.service.working import is_needed, rules_of
+from engine.service.working import is_needed
 from engine.settings import Settings
 from engine.store.subscriptions import Form
 
 PATH = "/fhir"
 CONTENT_SEARCH = {"_id": "token", "url": "uri", "version": "token", "name": "string", "title": "string",
                   "status": "token"}  # fmt: skip
-_ANSWERS = answer(FHIR_JSON, "a FHIR resource", {"type": "object"}) | errors(400, 401, 404, 406, 429)
+_ANSWERS = answer(FHIR_JSON, "a FHIR resource", {"type": "object"}) | errors(400, 401, 404, 406, 429, 503)
 
 
 def address(settings: Settings) -> str:
@@ -59,7 +60,7 @@ def subscribers_of(service: Service) -> Subscribers | None:
         return None
     return Subscribers(
         service.store.database,
-        rules_of(service),
+        service.rules,
         origins=[str(one) for one in settings.subscribers],
         fhir=address(settings),
         now=service.milliseconds,
@@ -106,6 +107,7 @@ def fhir_routes(service: Service) -> APIRouter:
         of_kind("SubscriptionTopic", lambda form: [topic(base, "R5" if form == "R5" else "R4B")])
         of_kind("Basic", lambda _: [topic(base, "R4")])
         subscription_routes(router, service, service.subscribers, lanes, who)
+    extraction_routes(router, service, lanes, who)
     return router
 
 
@@ -170,11 +172,7 @@ def _search(request: Request, kind: str, listed: Callable[[Form], list[Resource]
     offered = {"_id": "token", "code": "token"} if kind == "Basic" else CONTENT_SEARCH
     search = asked(pairs_of(request), offered, strict=is_strict(request))
     found = [one for one in listed(form) if all(_fits(one, p.name, p.values) for p in search.params)]
-    rest = [one for one in sorted(found, key=_id) if _id(one) > search.after]
-    page = rest[: search.count]
-    after = _id(page[-1]) if len(rest) > len(page) > 0 else ""
-    bundle = searchset(page, search, address=here, kind=kind, total=len(found), after=after)
-    return answered(bundle, form)
+    return answered(paged(found, search, address=here, kind=kind), form)
 
 
 def _fits(resource: Resource, name: str, values: tuple[str, ...]) -> bool:
@@ -184,8 +182,4 @@ def _fits(resource: Resource, name: str, values: tuple[str, ...]) -> bool:
     if name in ("name", "title"):
         return any(held.lower().startswith(value.lower()) for value in values)
     return held in [value.rpartition("|")[2] if name in ("status", "version") else value for value in values]
-
-
-def _id(resource: Resource) -> str:
-    return str(resource["id"])
 

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from engine.fhir.references import target_of
 from engine.integration.dispatch import issue
-from engine.integration.rendering import Rules, instant
+from engine.integration.notify import history_entry
+from engine.integration.rendering import Rules
 from engine.outputs.detected_issue import Resource
 from engine.outputs.settings import uri
 from engine.service.admission import address_of
@@ -36,8 +37,7 @@ from engine.service.lanes import Lanes
 from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
-from engine.service.working import rules_of
-from engine.store import StoreError, findings
+from engine.store import findings
 from engine.store.findings import Change
 from engine.store.subscriptions import Form
 
@@ -60,11 +60,8 @@ def issue_routes(router: APIRouter, service: Service, lanes: Lanes, who: Any, he
     findings_of = Issues(service, here)
 
     async def beside(work: Callable[[], Response]) -> Response:
-        try:
+        with service.storing("findings cannot be read now: ask again"):
             return await lanes.beside(work)
-        except StoreError as error:
-            service.failed("store", error)
-            raise RefusalError(503, "findings cannot be read now: ask again") from None
 
     @router.get("/DetectedIssue", summary="Searches findings", responses=_ANSWERS)
     async def search(request: Request, client: str = who) -> Response:
@@ -99,7 +96,7 @@ class Issues:
 
     def __init__(self, service: Service, here: str) -> None:
         self._service = service
-        self._rules: Callable[[], Rules] = rules_of(service)
+        self._rules = service.rules
         self._here = here
 
     def read(self, request: Request, identity: str, version: int, client: str) -> Response:
@@ -122,7 +119,9 @@ class Issues:
         if not found:
             raise RefusalError(404, "there is no such finding, or no longer")
         self._audit(request, "R", client, found[0].patient)
-        entries = [self._version(change, rules, form) for change in found]
+        entries = [
+            history_entry(self._here, one.identifier, one.version, one.at, issue(one, rules, form)) for one in found
+        ]
         bundle = {"resourceType": "Bundle", "type": "history", "total": found[0].version, "entry": entries}
         return answered(bundle, form)
 
@@ -173,19 +172,6 @@ class Issues:
     def _issue(self, search: Asked) -> str:
         system, _, code = search.one("code").rpartition("|")
         return code if system == uri(self._service.settings.base, "nm-issue") else ""
-
-    def _version(self, change: Change, rules: Rules, form: Form) -> Resource:
-        name = f"DetectedIssue/{change.identifier}"
-        return {
-            "fullUrl": f"{self._here}/{name}",
-            "resource": issue(change, rules, form),
-            "request": {"method": "PUT", "url": name},
-            "response": {
-                "status": "201" if change.version == 1 else "200",
-                "etag": f'W/"{change.version}"',
-                "lastModified": instant(change.at),
-            },
-        }
 
     def _audit(self, request: Request, action: str, client: str, patient: str) -> None:
         self._service.audit.write(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -154,6 +155,14 @@ def searchset(
         told["issue"][0] |= {"severity": "warning", "code": "not-supported"}
         entries.append({"fullUrl": f"urn:uuid:{name}", "resource": told, "search": {"mode": "outcome"}})
     return bundle | ({"entry": entries} if entries else {})
+
+
+def paged(found: Collection[Resource], search: Asked, *, address: str, kind: str) -> Resource:
+    """The Bundle of a page of all that was found, by id."""
+    rest = sorted((one for one in found if one["id"] > search.after), key=itemgetter("id"))
+    page = rest[: search.count]
+    after = page[-1]["id"] if len(rest) > len(page) > 0 else ""
+    return searchset(page, search, address=address, kind=kind, total=len(found), after=after)
 
 
 def fits_token(values: Iterable[str], codings: Iterable[tuple[str, str]]) -> bool:

@@ -31,15 +31,15 @@ from engine.service.fhir_api_search import (
     asked,
     fits_token,
     is_strict,
+    paged,
     pairs_of,
-    searchset,
     wanted,
 )
 from engine.service.lanes import Lanes
 from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
-from engine.store import StoreError, findings, outbox, subscriptions
+from engine.store import findings, outbox, subscriptions
 from engine.store.subscriptions import Payload, Subscription
 
 SEARCH = {"_id": "token", "status": "token", "url": "uri"}
@@ -67,11 +67,8 @@ def subscription_routes(router: APIRouter, service: Service, subscribers: Subscr
     own = _Own(service, subscribers)
 
     async def beside(work: Callable[[], Response]) -> Response:
-        try:
+        with service.storing("subscriptions cannot be kept or read now: ask again"):
             return await lanes.beside(work)
-        except StoreError as error:
-            service.failed("store", error)
-            raise RefusalError(503, "subscriptions cannot be kept or read now: ask again") from None
 
     async def body_of(request: Request, *, optional: bool = False) -> Resource:
         body = await read_body(request, service.settings.max_body_bytes, may_be_empty=optional)
@@ -167,15 +164,12 @@ class _Own:
         search = asked(pairs_of(request), SEARCH, strict=is_strict(request))
         with self._database.read() as connection:
             mine = subscriptions.of_client(connection, client)
-        found = [one for one in mine if all(_fits(one, param.name, param.values) for param in search.params)]
-        rest = [one for one in found if one.id > search.after]
-        page = rest[: search.count]
-        after = page[-1].id if len(rest) > len(page) > 0 else ""
-        bundle = searchset(
-            [shown(one, self._base) for one in page], search, address=self._subscribers.fhir, kind="Subscription",
-            total=len(found), after=after,
-        )  # fmt: skip
-        return answered(bundle, form)
+        found = [
+            shown(one, self._base)
+            for one in mine
+            if all(_fits(one, param.name, param.values) for param in search.params)
+        ]
+        return answered(paged(found, search, address=self._subscribers.fhir, kind="Subscription"), form)
 
     def update(self, request: Request, identity: str, resource: Resource, client: str) -> Response:
         wanted(request)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import msgspec
 
 from engine.evaluation import Evaluator
+from engine.integration.rendering import Rules
+from engine.outputs.needs import fact_resources
 from engine.service.fetch import Fetcher
 from engine.service.hooks import discovery
 from engine.service.needs import Needs, needs_of
@@ -20,11 +23,18 @@ class Content:
 
     def __init__(self, evaluator: Evaluator, settings: Settings) -> None:
         self.evaluator = evaluator
+        self._base = settings.base
         self.needs: Needs = needs_of(evaluator.ruleset, settings.observation_categories)
         self.fetcher = Fetcher(self.needs, settings)
         self.discovery: bytes = msgspec.json.encode(discovery(self.needs, evaluator.ruleset.title))
         self.users = 0
         self.retired = False
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The texts of the rules, for what is told of findings."""
+        ruleset = self.evaluator.ruleset
+        return Rules(ruleset.info, fact_resources(ruleset), self._base)
 
 
 class Live:

@@ -11,7 +11,6 @@ from engine import __version__
 from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
-from engine.store import StoreError
 
 _STATE = answer("application/json", "how it is", {"type": "object", "required": ["status"]})
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,11 +30,8 @@ def operations(service: Service) -> APIRouter:
 
     @router.get("/readyz", summary="Whether it can answer and remember", responses=_STATE | errors(503))
     async def ready() -> Response:
-        try:
+        with service.storing("the store cannot be written; the log says why"):
             await to_thread.run_sync(service.store.check)
-        except StoreError as error:
-            service.failed("store", error)
-            raise RefusalError(503, "the store cannot be written; the log says why") from None
         if service.backlog.failing:
             raise RefusalError(503, "what was shown cannot be written; the log says why")
         if service.audit.failing:

@@ -23,6 +23,7 @@ from engine.outputs.markdown import plain
 from engine.outputs.needs import fact_resources
 from engine.outputs.wording import DISCLAIMER, evidence_line, missing_line, titles
 from engine.rules.catalogue import card
+from engine.service.admission import address_of
 from engine.service.answer import Page, mitigated
 from engine.service.audit import audit_event
 from engine.service.openapi import FHIR, PAGE, errors
@@ -58,7 +59,7 @@ def pages(service: Service) -> APIRouter:
     environment = _environment()
 
     def admitted(request: Request) -> str:
-        address = request.client.host if request.client else ""
+        address = address_of(request)
         service.admit(f"page {address}")
         return address
 

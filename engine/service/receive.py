@@ -17,6 +17,7 @@ from engine.integration.intake import Letter, Taken, prepare
 from engine.integration.messages import MessageError, read
 from engine.integration.receiver import RETRY_SECONDS, FullError, Receiver
 from engine.integration.recovery import Recovery
+from engine.service.admission import address_of
 from engine.service.body import read_body
 from engine.service.lanes import SMALL
 from engine.service.openapi import answer, errors
@@ -45,7 +46,7 @@ class Receiving:
         self._service = service
         self.sources = Sources(service.settings, service.authenticator)
         self.receiver = Receiver(
-            service.store.database, self.milliseconds, taken=self._count, marked=marked,
+            service.store.database, service.milliseconds, taken=self._count, marked=marked,
             failed=lambda error: service.failed("receiver", error),
         )  # fmt: skip
         note = service.metrics.recovery
@@ -54,13 +55,9 @@ class Receiving:
             note=lambda source, what: note.labels(source, what).inc(),
         )  # fmt: skip
 
-    def milliseconds(self) -> int:
-        """Now, in milliseconds since 1970."""
-        return int(self._service.now().timestamp() * 1000)
-
     def step(self) -> int:
         """Fetches what is due, and shows who is silent; how much that was. Raises StoreError."""
-        done = self.recovery.step(self.milliseconds())
+        done = self.recovery.step(self._service.milliseconds())
         for source in self.sources.all():
             for subscription in source.heartbeats:
                 silent = (source.name, subscription) in self.recovery.silent
@@ -98,7 +95,7 @@ def receiving_routes(service: Service, receiving: Receiving) -> APIRouter:
 
     async def admitted(request: Request) -> tuple[Source, bytes]:
         """Who sends it, and the body."""
-        who = partial(receiving.sources.who, request.headers, request.client.host if request.client else "")
+        who = partial(receiving.sources.who, request.headers, address_of(request))
         try:
             if receiving.sources.signed(request.headers):
                 body = await read_body(request, settings.max_body_bytes, may_be_empty=True)
@@ -107,8 +104,11 @@ def receiving_routes(service: Service, receiving: Receiving) -> APIRouter:
             source = await to_thread.run_sync(who) if waits else who()
         except RefusalError as refusal:
             if refusal.status == 401:
-                service.admit(request.client.host if request.client else "")
+                service.admit(address_of(request))
             raise
+        except StoreError as error:
+            service.failed("store", error)
+            raise _later("who sends it cannot be checked now: send it again") from None
         return source, await read_body(request, settings.max_body_bytes, may_be_empty=True)
 
     async def told(request: Request, path: str = "") -> Response:

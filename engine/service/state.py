@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 
 import structlog
@@ -11,6 +11,7 @@ import structlog
 from engine.errors import EndplateError
 from engine.evaluation import Evaluator
 from engine.integration.dispatch import Subscribers
+from engine.integration.rendering import Rules
 from engine.service.audit import Audit
 from engine.service.auth import Authenticator
 from engine.service.backlog import Backlog
@@ -97,6 +98,19 @@ class Service:
         self.metrics.failures.labels(part).inc()
         reason = str(error) if isinstance(error, StoreError) else type(error).__name__
         log.error("failed beside the answer", part=part, reason=reason)
+
+    @contextmanager
+    def storing(self, refusal: str) -> Iterator[None]:
+        """What cannot be answered without the store. Raises RefusalError 503 with these words if the store fails."""
+        try:
+            yield
+        except StoreError as error:
+            self.failed("store", error)
+            raise RefusalError(503, refusal) from None
+
+    def rules(self) -> Rules:
+        """The texts of the rules that answer now."""
+        return self.live.content.rules
 
     def upkeep(self) -> None:
         """Forgets what the store need not hold, now and then."""

@@ -6,7 +6,6 @@ There are none unless somebody sends (`ENDPLATE_SOURCES`), is told (`ENDPLATE_SI
 from __future__ import annotations
 
 import os
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,9 +21,7 @@ from engine.integration.deciding import Decider, Matching
 from engine.integration.deliver import Dispatcher, Sink, Target
 from engine.integration.delivering import Lane
 from engine.integration.meter import Meter
-from engine.integration.rendering import Rules
 from engine.integration.worker import Workers
-from engine.outputs.needs import fact_resources
 from engine.service.metrics import Metrics
 from engine.service.state import Service
 from engine.settings import Settings, SinkSettings
@@ -105,7 +102,7 @@ class Working:
             name=given.name, url=str(given.url), version=given.version, fallback=given.fallback, client=client
         )
         try:
-            return Sink(target, self._service.store.database, rules_of(self._service))
+            return Sink(target, self._service.store.database, self._service.rules)
         except EndplateError as error:
             raise SettingsError(f"`ENDPLATE_SINKS`: `{given.name}`: {error}") from None
 
@@ -130,21 +127,6 @@ def attach(app: FastAPI) -> Working | None:
     before = app.router.lifespan_context
     app.router.lifespan_context = lambda served: working.around(served, before)
     return working
-
-
-def rules_of(service: Service) -> Callable[[], Rules]:
-    """The texts of the rules that answer now; made once for each ruleset."""
-    lock = threading.Lock()
-    made: list[tuple[str, Rules]] = []
-
-    def rules() -> Rules:
-        ruleset = service.live.content.evaluator.ruleset
-        with lock:
-            if not made or made[0][0] != ruleset.hash:
-                made[:] = [(ruleset.hash, Rules(ruleset.info, fact_resources(ruleset), service.settings.base))]
-            return made[0][1]
-
-    return rules
 
 
 class Counted(Meter):

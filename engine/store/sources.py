@@ -7,10 +7,9 @@ from functools import cache
 
 import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
-from engine.store.statements import put
+from engine.store.statements import inserting, put
 from engine.store.tables import pending_fetch as p
 from engine.store.tables import source_state as s
 
@@ -131,7 +130,7 @@ def _this(row: Pending) -> dict[str, str | int]:
 
 @cache
 def _fetch(dialect: str) -> Insert:
-    insert = sqlite.insert(p) if dialect == "sqlite" else postgresql.insert(p)
+    insert = inserting(p, dialect)
     new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=list(_KEY),

@@ -28,7 +28,7 @@ def add(connection: Connection, table: Table[Any], rows: Sequence[Row]) -> int:
 
 @cache
 def _put(table: Table[Any], dialect: str) -> Insert:
-    insert = _insert(table, dialect)
+    insert = inserting(table, dialect)
     key = [column.name for column in table.primary_key]
     values = {column.name: insert.excluded[column.name] for column in table.c if column.name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=values)
@@ -36,8 +36,9 @@ def _put(table: Table[Any], dialect: str) -> Insert:
 
 @cache
 def _add(table: Table[Any], dialect: str) -> Insert:
-    return _insert(table, dialect).on_conflict_do_nothing()
+    return inserting(table, dialect).on_conflict_do_nothing()
 
 
-def _insert(table: Table[Any], dialect: str) -> sqlite.Insert | postgresql.Insert:
+def inserting(table: Table[Any], dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can be told what to do where the key is there."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

@@ -7,10 +7,9 @@ from functools import cache
 
 import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
-from engine.store.statements import put
+from engine.store.statements import inserting, put
 from engine.store.tables import resource as t
 from engine.store.tables import sweep as s
 from engine.store.tables import work as w
@@ -77,7 +76,7 @@ def mark(connection: Connection, patients: Iterable[str], at: int) -> int:
 
 @cache
 def _mark(dialect: str) -> Insert:
-    insert = sqlite.insert(w) if dialect == "sqlite" else postgresql.insert(w)
+    insert = inserting(w, dialect)
     new = insert.excluded.available_at
     return insert.on_conflict_do_update(
         index_elements=["patient"],

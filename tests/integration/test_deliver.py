@@ -129,6 +129,16 @@ def test_a_finding_is_created_updated_and_withdrawn_under_one_identifier(
     assert states(hospital) == ["done"] * 3
 
 
+def come_and_gone(hospital: Hospital, delivering: Delivering) -> None:
+    """A finding and its withdrawal are told."""
+    record = example("achr-false-positive")
+    hospital.send(*record)
+    hospital.decide()
+    hospital.delete(next(one for one in record if one["id"] == ACHR))
+    hospital.decide()
+    delivering.all()
+
+
 @pytest.mark.parametrize(
     ("fhir", "whose", "withdrawn"), [("4.3.0", "patient", "cancelled"), ("5.0.0", "subject", "mitigated")]
 )
@@ -136,12 +146,7 @@ def test_it_is_written_in_the_version_that_the_server_speaks(
     fhir: str, whose: str, withdrawn: str, *, hospital: Hospital, sink: SinkServer, delivering: Delivering
 ) -> None:
     sink.fhir = fhir
-    record = example("achr-false-positive")
-    hospital.send(*record)
-    hospital.decide()
-    hospital.delete(next(one for one in record if one["id"] == ACHR))
-    hospital.decide()
-    delivering.all()
+    come_and_gone(hospital, delivering)
 
     (versions,) = sink.kept.values()
     assert versions[0][whose] == {"reference": "Patient/achr-false-positive"}
@@ -335,13 +340,7 @@ def test_something_else_stands_in_where_no_detected_issue_is_taken(
     fallback: str, kind: str, statuses: list[str], *, hospital: Hospital, sink: SinkServer, new: New
 ) -> None:
     sink.types = {"Patient": {}, "Communication": {}, "Flag": {}}
-    delivering = new(fallback=fallback)
-    record = example("achr-false-positive")
-    hospital.send(*record)
-    hospital.decide()
-    hospital.delete(next(one for one in record if one["id"] == ACHR))
-    hospital.decide()
-    delivering.all()
+    come_and_gone(hospital, new(fallback=fallback))
 
     (versions,) = sink.kept.values()
     assert [one["resourceType"] for one in versions] == [kind] * 2

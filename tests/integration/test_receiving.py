@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
+from served_kit import comes
 from starlette.testclient import TestClient
 from stream_kit import Json, record_of, stands
 from structlog.testing import capture_logs
@@ -185,6 +186,15 @@ def test_a_trusted_client_sends_with_its_token(started: Started) -> None:
     assert refused(started(EHR), headers=token())  # trusted, and no source
 
 
+def test_whoever_cannot_be_checked_now_is_asked_to_send_it_again(started: Started) -> None:
+    client = started({"name": "ehr", "iss": ISS}, workers=2)
+    with store_of(client).write() as connection:
+        connection.exec_driver_sql("drop table used")
+    answer = client.post("/fhir-hook", json=result(), headers=token())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "send it again" in answer.json()["issue"][0]["diagnostics"]
+
+
 def test_a_proxy_says_who_calls_and_nobody_else_can(started: Started) -> None:
     source = {"name": "mirth", "proxy_identity": "CN=mirth.example.org"}
     said = {"X-Client-Identity": "CN=mirth.example.org"}
@@ -309,15 +319,6 @@ def listening(app: FastAPI) -> Iterator[str]:
     thread.join(20)
 
 
-def comes(what: Callable[[], bool], seconds: float = 30) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @pytest.mark.parametrize("payload", [True, False])
 def test_hapi_delivers_to_the_receiver(memory: Any, evaluator: Evaluator, hapi: Any, payload: bool) -> None:
     """R4 criteria subscriptions: PUT and DELETE with the resource, or an empty form whose changes are fetched."""
@@ -335,7 +336,7 @@ def test_hapi_delivers_to_the_receiver(memory: Any, evaluator: Evaluator, hapi: 
         })  # fmt: skip
         try:
             subscription = f"Subscription/{made['id']}"
-            assert comes(lambda: hapi.get(subscription)["status"] == "active")
+            assert comes(lambda: hapi.get(subscription)["status"] == "active", 30)
             hapi.put([result(f"{name}-o", f"{name}-p")])
             key = ("Observation", f"{name}-o")
 
@@ -343,7 +344,7 @@ def test_hapi_delivers_to_the_receiver(memory: Any, evaluator: Evaluator, hapi: 
                 app.state.receiving.step()
                 return any(row.content for row in held(database, key))
 
-            assert comes(there)
+            assert comes(there, 30)
             corrected = result(f"{name}-o", f"{name}-p", status="entered-in-error")
             hapi.put([corrected])
 
@@ -351,7 +352,7 @@ def test_hapi_delivers_to_the_receiver(memory: Any, evaluator: Evaluator, hapi: 
                 app.state.receiving.step()
                 return b"entered-in-error" in held(database, key)[0].content
 
-            assert comes(is_corrected)
+            assert comes(is_corrected, 30)
             assert {row.id for row in held(database, ("Patient", f"{name}-p"))} == {f"{name}-p"}  # it was asked for
         finally:
             hapi.client.delete(subscription)
@@ -378,7 +379,7 @@ def test_hapi_notifies_by_topic(evaluator: Evaluator, hapi_r5: Any, content: str
     }  # fmt: skip
 
     def there() -> bool:
-        receiving.recovery.step(receiving.milliseconds())
+        receiving.recovery.step(app.state.service.milliseconds())
         return any(row.content for row in held(database, key))
 
     with listening(app) as address, capture_logs() as logs:
@@ -392,9 +393,9 @@ def test_hapi_notifies_by_topic(evaluator: Evaluator, hapi_r5: Any, content: str
                 "endpoint": f"{address}/fhir-hook", "contentType": "application/fhir+json",
             }  # fmt: skip
             made.append(f"Subscription/{hapi_r5.post('Subscription', subscription)['id']}")
-            assert comes(lambda: hapi_r5.get(made[-1])["status"] == "active")
+            assert comes(lambda: hapi_r5.get(made[-1])["status"] == "active", 30)
             hapi_r5.put([result(f"{name}-o", f"{name}-p")])
-            assert comes(there), logs
+            assert comes(there, 30), logs
             assert {row.id for row in held(database, ("Patient", f"{name}-p"))} == {f"{name}-p"}
             time.sleep(1)
             kinds = [one["kind"] for one in logs if one["event"] == "received"]

@@ -402,6 +402,25 @@ def test_a_token_is_used_once_over_several_processes() -> None:
     assert not accepts(second, one)
 
 
+def test_a_shared_store_that_fails_is_a_service_that_is_not_ready_and_no_fault(evaluator: Evaluator) -> None:
+    store = Store()
+    app = create_app(evaluator, trusting(workers=2), store=store)
+    client = TestClient(app, raise_server_exceptions=False)
+    with store.database.write() as connection:
+        connection.exec_driver_sql("drop table used")
+
+    answers = [
+        client.get("/cds-services", headers={"Authorization": f"Bearer {token(aud=f'{ADDRESS}/cds-services')}"}),
+        client.post(PATH, json={}, headers={"Authorization": f"Bearer {token()}"}),
+        client.get("/fhir/PlanDefinition", headers={"Authorization": f"Bearer {token(aud=f'{ADDRESS}/fhir')}"}),
+    ]
+
+    for answer in answers:
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (503, "transient")
+        assert answer.json()["issue"][0]["diagnostics"] == "tokens cannot be checked now: ask again"
+    assert 'endplate_failures_total{part="store"} 3.0' in client.get("/metrics").text
+
+
 def test_clients_do_not_hear_of_each_others_cards(evaluator: Evaluator) -> None:
     """Feedback of one client on the card of another silences nothing."""
     other = TrustedClient(iss=OTHER, jwks=public("p256"))
