@@ -41,6 +41,7 @@ from engine.service.pages import pages
 from engine.service.protocol import Requests, refused, unrouted
 from engine.service.receive import Receiving, receiving_routes
 from engine.service.state import Service
+from engine.service.workbench.routes import workbench_routes
 from engine.settings import Settings
 from engine.store import Given, Store
 
@@ -91,6 +92,7 @@ def create_app(
     app.include_router(_hooks(service, keep))
     service.subscribers = subscribers_of(service)
     app.include_router(pages(service))
+    app.include_router(workbench_routes(service))
     app.include_router(operations(service))
     app.include_router(fhir_routes(service))
     app.state.receiving = (

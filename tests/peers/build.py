@@ -119,10 +119,11 @@ def java(folder: Path, main: str, *options: str) -> list[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
-    from peers import camel, hapi, lforms, token_endpoint
+    from peers import axe, camel, hapi, lforms, token_endpoint
     from peers.build import MissingError as NotHereError  # as the modules know it
 
-    for make in (hapi.built_hapi, camel.built_camel, token_endpoint.built_endpoint, lforms.built_lforms):
+    for make in (hapi.built_hapi, camel.built_camel, token_endpoint.built_endpoint, lforms.built_lforms,
+                 axe.built_axe):
         began = time.monotonic()
         try:
             sys.stdout.write(f"{make().name}: {time.monotonic() - began:.0f} s\n")

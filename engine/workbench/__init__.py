@@ -1,0 +1,1 @@
+"""What the pages of the workbench show: values made of a record, an evaluation and a ruleset. No web, no clock."""
