@@ -7,6 +7,7 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE NOTICE ./
 COPY engine engine
 COPY rulesets rulesets
+COPY fhir_examples fhir_examples
 RUN pip install --no-cache-dir --constraint requirements.lock '.[durable,postgresql]'
 
 FROM python:3.12.12-slim-bookworm

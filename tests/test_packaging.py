@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("pip") is None:
         pytest.skip("needs pip")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in ("engine", "rulesets"):
+    for name in ("engine", "rulesets", "fhir_examples"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
@@ -72,11 +72,14 @@ def evaluated(python: Path, elsewhere: Path) -> None:
     assert where.startswith(str(python.parent.parent))
 
 
-def test_the_wheel_holds_the_engine_the_rulesets_and_the_licences(wheel: Path) -> None:
+def test_the_wheel_holds_the_engine_the_rulesets_the_examples_and_the_licences(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     rulesets = [path for path in (ROOT / "rulesets").rglob("*") if path.is_file()]
     assert {f"engine/_{path.relative_to(ROOT).as_posix()}" for path in rulesets} <= names
     assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "engine").rglob("*.py")} <= names
+    shown = [path for kind in ("patients", "hooks") for path in (ROOT / "fhir_examples" / kind).glob("*.json")]
+    assert {f"engine/_examples/{path.parent.name}/{path.name}" for path in shown} <= names  # of the workbench
+    assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "engine/service/workbench").glob("*/*.*")} <= names
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any(name.startswith(("tests/", "fhir_examples/", "tools/")) for name in names)
 
