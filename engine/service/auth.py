@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from hashlib import blake2b
 from typing import Any, NoReturn
 
 import structlog
@@ -24,8 +25,7 @@ from engine.settings import Settings, TrustedClient
 ALGORITHMS = ["ES384", "RS384", "ES256", "RS256", "ES512", "RS512", "PS384"]
 LONGEST_TOKEN = 16_384
 LONGEST_LIFE = 3600  # seconds that a token may be valid, and for which a `jti` is remembered
-MOST_REMEMBERED = 200_000
-FEW_REMEMBERED = 10_000
+MOST_REMEMBERED = 500_000  # tokens that have not expired: about 100 bytes each
 
 FirstTime = Callable[[str, float, float], bool]
 """(name of a token, when it expires, now) -> whether it was never used before."""
@@ -66,7 +66,7 @@ class Authenticator:
         self._leeway = settings.leeway_seconds
         self._clock = clock
         self._clients = {client.iss: ClientKeys(client) for client in settings.trusted_clients}
-        self._first_time = first_time or _Seen().first_time
+        self._first_time = first_time or Used().first_time
         self._waits = first_time is not None
 
     def refresh(self) -> None:
@@ -120,24 +120,25 @@ class Authenticator:
             _refuse("replayed", client.iss)
 
 
-class _Seen:
-    """Tokens that were used, until they expire."""
+class Used:
+    """Tokens that were used, by the minute in which they expire: a minute that is over is forgotten as a whole."""
 
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
-        self._tidy_at = FEW_REMEMBERED
+    def __init__(self, most: int = MOST_REMEMBERED) -> None:
+        self._most = most
+        self._by_minute: dict[int, set[bytes]] = {}
         self._lock = threading.Lock()
 
     def first_time(self, name: str, until: float, now: float) -> bool:
+        """Remembers a token; whether it is new. Where there are too many none is: better to refuse than to forget."""
+        token = blake2b(name.encode(), digest_size=16).digest()
         with self._lock:
-            if self._until.get(name, 0) > now:
+            for over in [minute for minute in self._by_minute if (minute + 1) * 60 <= now]:
+                del self._by_minute[over]
+            if any(token in used for used in self._by_minute.values()):
                 return False
-            if len(self._until) >= min(self._tidy_at, MOST_REMEMBERED):
-                self._until = {known: end for known, end in self._until.items() if end > now}
-                self._tidy_at = max(FEW_REMEMBERED, 2 * len(self._until))  # so that each costs little
-            if len(self._until) >= MOST_REMEMBERED:
-                return False  # better to refuse than to forget one
-            self._until[name] = until
+            if sum(map(len, self._by_minute.values())) >= self._most:
+                return False
+            self._by_minute.setdefault(int(until // 60), set()).add(token)
             return True
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from pydantic import AnyHttpUrl
@@ -22,7 +24,7 @@ from structlog.testing import capture_logs
 from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.service.app import create_app
-from engine.service.auth import Authenticator
+from engine.service.auth import Authenticator, Used
 from engine.service.keys import FRESH_SECONDS, REREAD_SECONDS, STALE_SECONDS
 from engine.service.outcome import RefusalError
 from engine.settings import Settings, TrustedClient
@@ -160,6 +162,28 @@ def test_a_token_is_used_once(authenticator: Authenticator) -> None:
 
     assert accepts(authenticator, given)
     assert not accepts(authenticator, given)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 400), st.integers(0, 90)), max_size=40))
+def test_a_used_token_is_known_until_it_expires(uses: list[tuple[int, int, int]]) -> None:
+    """Against a plain list of all that was ever used; `uses`: which one, seconds that it holds, seconds that pass."""
+    used, until, now = Used(), dict[str, int](), 1_000_000
+    for number, holds, passes in uses:
+        now += passes
+        name = f"token {number}"
+        known, first = until.get(name, 0) > now, used.first_time(name, now + holds, now)
+        assert not (first and known)
+        assert first or until[name] > now - 60  # it may be known for the rest of the minute
+        if first:
+            until[name] = now + holds
+
+
+def test_where_too_many_tokens_are_remembered_none_is_accepted_until_some_expire() -> None:
+    used = Used(most=2)
+    assert used.first_time("a", 100, 0) and used.first_time("b", 400, 0)
+    assert not used.first_time("c", 400, 1)
+    assert used.first_time("c", 400, 130) and not used.first_time("b", 400, 131)
 
 
 def test_the_same_jti_of_two_clients_is_two_tokens() -> None:
