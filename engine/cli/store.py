@@ -9,8 +9,9 @@ from pathlib import Path
 
 from engine.cli.common import write
 from engine.errors import InputError
+from engine.fhir.references import patient_key
 from engine.settings import read_settings
-from engine.store import Database, StoreError, files, names, retention, schema
+from engine.store import Database, StoreError, files, names, retention, schema, tenants
 
 DAY = 86_400
 
@@ -43,8 +44,7 @@ def purge(patient: str, older_than: int | None) -> None:
     now = int(time.time())
     with existing() as database:
         if patient:
-            key = patient if "/" in patient else f"Patient/{patient}"
-            count = database.run(lambda connection: retention.forget_patient(connection, key))
+            count = database.run(lambda connection: retention.forget_patient(connection, patient_key(patient)))
         elif older_than is not None:
             count = database.run(lambda connection: retention.forget_older(connection, now - older_than * DAY))
         else:
@@ -62,10 +62,12 @@ def backup(path: Path) -> None:
 
 @contextmanager
 def existing() -> Iterator[Database]:
-    """The database of the settings, at the version of this program. Raises StoreError."""
-    place = read_settings().store
+    """The database of the settings, at the version of this program and of its tenant. Raises StoreError."""
+    settings = read_settings()
+    place = settings.store
     if isinstance(place, Path) and not place.is_file():
         raise StoreError(f"there is no store at `{place}`: set `ENDPLATE_DATA` or `ENDPLATE_DATABASE`")
     with closing(Database(place, limits=False)) as database:
         schema.current(database)
+        tenants.check(database, settings.tenant)
         yield database

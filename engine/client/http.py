@@ -56,11 +56,12 @@ class TokenSource(Protocol):
 
 
 class BusyError(RemoteError):
-    """A server asked to come back; `after` seconds, None = it does not say."""
+    """A server answered with a `status` that asks to come back; `after` seconds, None = it does not say."""
 
-    def __init__(self, message: str, after: float | None, *, repeatable_only: bool = False) -> None:
+    def __init__(self, message: str, after: float | None, *, status: int, repeatable_only: bool = False) -> None:
         super().__init__(message)
         self.after = after
+        self.status = status
         self.repeatable_only = repeatable_only
 
 
@@ -211,7 +212,7 @@ class Http:
                     after = retry_after(response.headers.get("retry-after", ""))
                     asked = f" and asks to come back after {after:.0f} s" if after else ""
                     raise BusyError(f"`{origin(str(target))}` answers {status}{asked}", after,
-                                    repeatable_only=status in _FAILED)
+                                    status=status, repeatable_only=status in _FAILED)
                 else:
                     yield response
                     return

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.errors import nearest
 from engine.fhir.elements import Json, items, obj, objects, text
-from engine.fhir.references import target_of
+from engine.fhir.references import ID, patient_key
 from engine.integration.topics import (
     BACKPORT,
     CHANNEL_TYPE,
@@ -40,6 +40,7 @@ _EQUAL = ("", "eq", "=")
 _MIME = re.compile(r"application/(fhir\+)?json\s*(;.*)?", re.IGNORECASE)
 _FHIR_VERSION = re.compile(r";\s*fhirVersion\s*=\s*\"?(\d+\.\d+)", re.IGNORECASE)
 _FORMS: dict[str, Form] = {"4.0": "R4", "4.3": "R4B", "5.0": "R5"}
+_PATIENT = re.compile(f"Patient/{ID}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\x20-\x7e\t]{0,4000}")
 # what the connection itself says
@@ -234,8 +235,8 @@ def _filters(
 
 
 def _patient(said: str) -> str:
-    key = target_of(said.strip()).key if "/" in said else f"Patient/{said.strip()}"
-    if not re.fullmatch(r"Patient/[A-Za-z0-9.\-]{1,64}", key):
+    key = patient_key(said)
+    if not _PATIENT.fullmatch(key):
         raise AskedError("the filter `patient` is written `Patient/x`")
     return key
 

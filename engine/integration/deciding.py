@@ -45,11 +45,16 @@ class Decided(msgspec.Struct, frozen=True):
     """What one patient's decision comes to."""
 
     claim: Claim
+    evaluation: Evaluation
     changes: tuple[Change, ...]
 
 
 class Decider:
-    """One of those who share the work. `name` is unlike that of any other; `today` and `now` (ms) are its clocks."""
+    """One of those who share the work. `name` is unlike that of any other; `today` and `now` (ms) are its clocks.
+
+    `told` is told of evaluations before what they change is written; if it raises StoreError, nothing is. It may be
+    told again.
+    """
 
     def __init__(
         self,
@@ -61,10 +66,12 @@ class Decider:
         now: Callable[[], int],
         sinks: Sequence[str] = (),
         matching: Matching = lambda connection, change: [],
+        told: Callable[[Sequence[Evaluation]], None] = lambda _: None,
         meter: Meter | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._database = database
+        self._told = told
         self._evaluating = evaluating
         self._name = name
         self._today = today
@@ -118,17 +125,17 @@ class Decider:
                 documents = resources.documents(connection, claim.patient)
                 before = findings.of_patient(connection, claim.patient)
             with self._evaluating() as evaluator:
-                return Decided(claim, self._changes(evaluator, claim.patient, documents, before))
+                return self._decision(evaluator, claim, documents, before)
         except StoreError:
             raise
         except Exception as error:
             self._park(claim, error)
             return None
 
-    def _changes(
-        self, evaluator: Evaluator, patient: str, documents: list[Document], before: list[Change]
-    ) -> tuple[Change, ...]:
-        ruleset, day = evaluator.ruleset, self._today()
+    def _decision(
+        self, evaluator: Evaluator, claim: Claim, documents: list[Document], before: list[Change]
+    ) -> Decided:
+        ruleset, day, patient = evaluator.ruleset, self._today(), claim.patient
         problems: list[Problem] = []
         records = read_records(documents, ruleset.terminology, Scope(as_of=day), problems)
         record = next((record for record in records if record.person.reference == patient), None)
@@ -137,11 +144,11 @@ class Decider:
             evaluation = Evaluation(patient=patient, as_of=day, ruleset=name, complete=False, findings=())
         else:
             evaluation = seen(evaluator.evaluate(record, "listed"), "subscription")
+        self._meter.evaluated((*problems, *evaluation.problems), evaluation.disagreements)
         if evaluation.disagreements:
-            self._meter.disagreed()
             log.error("backends disagree", ruleset=ruleset.hash, rules=list(evaluation.disagreements))
         held = {f"{one.get('resourceType')}/{text(one.get('id'))}": one for one in _contents(documents)}
-        return changes(
+        found = changes(
             before,
             evaluation,
             lambda issue: evaluator.explain(record, issue) if record is not None and issue in evaluator.rules else (),
@@ -149,6 +156,7 @@ class Decider:
             info=ruleset.info,
             at=self._now(),
         )
+        return Decided(claim, evaluation, found)
 
     def _park(self, claim: Claim, error: Exception) -> None:
         again = self._now() + self._backoff.pause(claim.attempts)
@@ -161,6 +169,7 @@ class Decider:
     def _write(self, decided: Sequence[Decided]) -> int:
         """All together; if that cannot be written, one by one, so that one of them costs only itself."""
         try:
+            self._told([one.evaluation for one in decided])
             written, letters = self._database.run(lambda connection: self._written(connection, decided))
         except StoreError as error:
             if len(decided) > 1:

@@ -17,7 +17,7 @@ import msgspec
 
 from engine.client.http import Answer, BusyError, Http, Patience, TokenSource
 from engine.client.outcome import codes
-from engine.client.smart import Client, Discovery, SmartTokens, discover, private_key, scopes
+from engine.client.smart import Client, SmartTokens, endpoint, private_key, scopes
 from engine.errors import EndplateError, RemoteError
 from engine.fhir.elements import obj, objects, text
 from engine.integration.capability import Capability, Way, read_capability
@@ -51,12 +51,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of a delivery. `after`: seconds that the other side asks to wait; `down`: it takes nothing now."""
+    """What came of a delivery. `after`: seconds that the other side asks to wait; `down`: it takes nothing now;
+    `status`: of its answer, 0 = there was none."""
 
     state: Literal["done", "again", "dead"]
     error: str = ""
     after: float | None = None
     down: bool = False
+    status: int = 0
 
 
 Dispatcher = Callable[[Delivery], Outcome]
@@ -208,7 +210,7 @@ class _Tokens(TokenSource):
     def _made(self) -> SmartTokens:
         client = self._client
         with Http([self._base], patience=self._patience) as http:
-            said = Discovery(client.token_url) if client.token_url else discover(self._base, http)
+            said = endpoint(client, self._base, http)
         wanted = client.scope or scopes(self._kinds, said, "cruds")
         return SmartTokens(client, said, wanted, patience=self._patience)
 
@@ -218,7 +220,7 @@ def tried(name: str, send: Callable[[], Outcome]) -> Outcome:
     try:
         return send()
     except BusyError as error:
-        return Outcome("again", str(error), error.after, down=True)
+        return Outcome("again", str(error), error.after, down=True, status=error.status)
     except httpx2.HTTPError as error:
         return Outcome("again", f"{name} does not answer ({type(error).__name__})", down=True)
     except RemoteError as error:
@@ -250,13 +252,13 @@ def _outcome(answer: Answer, name: str) -> Outcome:
     """By the status (RFC 9110, 15); the codes of an OperationOutcome stand in the error, its words do not."""
     status = answer.status
     if 200 <= status < 300:
-        return Outcome("done")
+        return Outcome("done", status=status)
     error = f"`{name}` answers {status}" + (f" ({said})" if (said := ", ".join(sorted(_codes(answer)))) else "")
     if status == 401:  # no fault of the letter
-        return Outcome("again", error, answer.retry_after, down=True)
+        return Outcome("again", error, answer.retry_after, down=True, status=status)
     if status in _AGAIN or status >= 500:
-        return Outcome("again", error, answer.retry_after)
-    return Outcome("dead", error)
+        return Outcome("again", error, answer.retry_after, status=status)
+    return Outcome("dead", error, status=status)
 
 
 def _codes(answer: Answer) -> set[str]:

@@ -188,13 +188,13 @@ def _outcome(response: httpx2.Response) -> Outcome:
     """By the status (RFC 9110, 15)."""
     status = response.status_code
     if 200 <= status < 300:
-        return Outcome("done")
+        return Outcome("done", status=status)
     error = f"the endpoint answers {status}"
     if status in _SETUP or status in _LATER or status >= 500 or status < 400:
-        return Outcome("again", error, retry_after(response.headers.get("retry-after", "")), down=True)
-    return Outcome("dead", error)
+        return Outcome("again", error, retry_after(response.headers.get("retry-after", "")), down=True, status=status)
+    return Outcome("dead", error, status=status)
 
 
 def _code(outcome: Outcome) -> str:
     """A code of HL7's code system `subscription-error`."""
-    return "error-response" if "answers" in outcome.error else "no-response"
+    return "error-response" if outcome.status else "no-response"

@@ -12,7 +12,7 @@ from engine.fhir.elements import obj
 from engine.fhir.grouping import KINDS
 from engine.fhir.lookup import Lookup
 from engine.fhir.matters import SHARED, matters, owner_of, shared_in
-from engine.fhir.references import identifiers_of
+from engine.fhir.references import identifiers_of, searched
 from engine.integration.event import Event, Message, Source
 from engine.integration.sequence import Range, progress
 from engine.integration.versions import Stamp, is_newer
@@ -35,31 +35,34 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of a source, ready to be written."""
+    """A message of a source, ready to be written. `address`: from where it came; None: it was fetched."""
 
     source: Source
+    address: str | None = None
     message: Message
     prepared: tuple[Prepared, ...] = ()
     fetches: tuple[Event, ...] = ()
 
 
 class Taken(msgspec.Struct, kw_only=True):
-    """What came of it. `known`: versions that were there already; `older`: than the ones that were there."""
+    """What came of it. `known`: versions that were there already; `older`: than the ones that were there; `about`:
+    letters, each with a patient of whom it says something, as far as is known."""
 
     marked: int = 0
     new: int = 0
     known: int = 0
     older: int = 0
     missing: int = 0  # event numbers
+    about: list[tuple[Letter, str]] = []
 
 
-def prepare(source: Source, message: Message, lookup: Lookup) -> Letter:
+def prepare(source: Source, message: Message, lookup: Lookup, address: str | None = None) -> Letter:
     """A message without what no rule could ever read."""
     prepared = [_prepared(event, lookup) for event in message.events if event.action != "fetch" and event.type in KINDS]
     fetches = tuple(
         event for event in message.events if event.action == "fetch" and (not event.type or event.type in KINDS)
     )
-    return Letter(source=source, message=message, prepared=tuple(prepared), fetches=fetches)
+    return Letter(source=source, address=address, message=message, prepared=tuple(prepared), fetches=fetches)
 
 
 def take(connection: Connection, letters: Sequence[Letter], at: int) -> Taken:
@@ -99,6 +102,8 @@ def _take(connection: Connection, told: list[tuple[Letter, Prepared]], at: int, 
     moved_by = resources.identify(connection, identifiers) if identifiers else set[str]()
     owners = resources.owners(connection, moved_by | {row.identifier for row in changed if row.identifier})
     changed = [_owned(row, owners) for row in changed]
+    whose = {key: row.patient for key, row in after.items()} | {row.key: row.patient for row in changed}
+    taken.about = [(letter, whose[one.event.type, one.event.id]) for letter, one in told]
     resources.write(
         connection,
         [row for row in changed if row.key not in before],
@@ -185,7 +190,7 @@ def _moved(connection: Connection, identifiers: Collection[str], owners: Mapping
     rows = resources.of_identifiers(connection, identifiers) if identifiers else []
     moved = []
     for row in rows:
-        own = owner_of(obj(decode(row.content))).patient if row.content else f"Patient?identifier={row.identifier}"
+        own = owner_of(obj(decode(row.content))).patient if row.content else searched(row.identifier)
         patient = owners.get(row.identifier) or own
         if patient != row.patient:
             moved.append((row, msgspec.structs.replace(row, patient=patient)))

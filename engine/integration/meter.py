@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from engine.model.problem import Problem
 from engine.store.outbox import Waiting
 
 
@@ -16,8 +17,8 @@ class Meter:
     def decided(self, patients: int) -> None:
         """So many patients were decided on."""
 
-    def disagreed(self) -> None:
-        """The backends did not agree on a patient."""
+    def evaluated(self, problems: Sequence[Problem], disagreements: Sequence[str]) -> None:
+        """A patient was: what of the data could not be used, and the rules on which the backends did not agree."""
 
     def delivered(self, lane: str, outcome: str) -> None:
         """A letter of a lane is `done`, tried `again` or `dead`."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+
+from sqlalchemy import Connection
 
 from engine.integration.intake import Letter, Taken, take
 from engine.store import Database, StoreError, names
@@ -28,6 +30,8 @@ class FullError(Exception):
 class Receiver:
     """Writes letters. `clock`: milliseconds; `taken` is told of each group, `marked` when somebody is to be decided on.
 
+    `told` is told of each group before it is written for good; if it raises, nothing is. It may be told again.
+
     Safe to use from several threads; `start` before and `close` after use.
     """
 
@@ -36,12 +40,14 @@ class Receiver:
         database: Database,
         clock: Callable[[], int],
         *,
+        told: Callable[[Sequence[Letter], Taken], None] = lambda _letters, _taken: None,
         taken: Callable[[Taken], None] = lambda _: None,
         marked: Callable[[], None] = lambda: None,
         failed: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._told = told
         self._taken = taken
         self._failed = failed
         self._marked = marked
@@ -107,7 +113,7 @@ class Receiver:
     def _write(self, group: list[tuple[Letter, Future[None]]]) -> None:
         letters = [letter for letter, _ in group]
         try:
-            taken = self._database.run(lambda connection: take(connection, letters, self._clock()))
+            taken = self._database.run(lambda connection: self._take(connection, letters))
         except Exception as error:  # whatever it is, the thread goes on
             self._failed(error)
             if len(group) > 1 and self._writable():  # it is one of them: the others do not fail with it
@@ -122,6 +128,11 @@ class Receiver:
         self._taken(taken)
         if taken.marked:
             self._marked()
+
+    def _take(self, connection: Connection, letters: Sequence[Letter]) -> Taken:
+        taken = take(connection, letters, self._clock())
+        self._told(letters, taken)
+        return taken
 
     def _writable(self) -> bool:
         try:

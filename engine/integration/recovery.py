@@ -11,7 +11,7 @@ not answer is asked again, less and less often; nothing is given up.
 
 from __future__ import annotations
 
-import random
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +22,12 @@ import msgspec
 import structlog
 
 from engine.client.http import Answer, Http, Patience
-from engine.client.smart import Discovery, SmartTokens, discover
+from engine.client.smart import SmartTokens, endpoint
 from engine.errors import RemoteError
 from engine.fhir.elements import Json, obj, objects, text
 from engine.fhir.grouping import KINDS
 from engine.integration import messages
+from engine.integration.backoff import Backoff
 from engine.integration.event import Event, Message, Source
 from engine.integration.notifications import status_of
 from engine.integration.parts import put
@@ -35,12 +36,12 @@ from engine.store.sources import Heard, Pending
 
 AT_ONCE = 4  # requests
 LEASE = 600_000  # milliseconds; who fetches longer is thought dead
-FIRST_PAUSE, LONGEST_PAUSE = 2_000, 600_000
 LOOK_BACK = 24 * 3_600_000  # of the search for a source that was never heard before
 OVERLAP = 300_000  # by which searches overlap, for clocks that differ
 PAGE, MOST_PAGES = 200, 5_000
 SILENT = 2  # heartbeats that may be missing
 FHIR = {"Accept": "application/fhir+json"}
+_BACKOFF = Backoff(first=2_000)
 _PATIENCE = Patience(attempts=2, first=0.2, most=5.0, connect=5.0, read=30.0, answer=60.0)
 _UNASKED = frozenset({400, 404, 405, 410, 422, 501})  # the server does not offer it
 _FIRST = ("Patient", "Medication", "Organization", "Encounter")
@@ -49,7 +50,8 @@ log = structlog.get_logger("endplate.recovery")
 
 
 class Recovery:
-    """Fetches from sources. `remember` writes a message durably, or raises; `note` counts (source, what).
+    """Fetches from sources. `remember` writes a message durably, or raises; `note` counts (source, what). `name` is
+    unlike that of any other process.
 
     May be used by one thread at a time; several processes share the work.
     """
@@ -60,9 +62,10 @@ class Recovery:
         sources: Iterable[Source],
         remember: Callable[[Source, Message], None],
         *,
+        name: str,
         note: Callable[[str, str], None] = lambda _source, _what: None,
         patience: Patience = _PATIENCE,
-        chance: Callable[[], float] = random.random,
+        backoff: Backoff = _BACKOFF,
     ) -> None:
         self._database = database
         self._sources = {source.name: source for source in sources}
@@ -70,7 +73,9 @@ class Recovery:
         self._remember = remember
         self._note = note
         self._patience = patience
-        self._chance = chance
+        self._backoff = backoff
+        self._name = name
+        self._claims = itertools.count()
         self._https: dict[str, Http] = {}
         self._making = threading.Lock()
         self._refused: set[tuple[str, str]] = set()  # what a server does not offer
@@ -87,8 +92,11 @@ class Recovery:
         self._listen(now)
         if not self._fetched or self._closed:
             return 0
+        holder = f"{self._name}.fetch.{next(self._claims)}"
         due = self._database.run(
-            lambda connection: sources.claim(connection, now, now + LEASE, self._fetched, AT_ONCE)
+            lambda connection: sources.claim(
+                connection, holder=holder, now=now, until=now + LEASE, sources=self._fetched, most=AT_ONCE
+            )
         )
         list(self._pool.map(lambda row: self._one(row, now), due))
         return len(due)
@@ -140,8 +148,7 @@ class Recovery:
             self._note(row.source, "fetched")
         except Exception as error:  # whatever it is, the row is tried again
             told = isinstance(error, RemoteError | StoreError)
-            pause = min(FIRST_PAUSE * 2 ** min(row.attempts - 1, 20), LONGEST_PAUSE)
-            at = now + int(pause * (0.5 + self._chance()))
+            at = now + self._backoff.pause(row.attempts - 1)
             log.warning("not fetched", source=row.source, kind=row.kind, attempts=row.attempts,
                         reason=str(error) if told else type(error).__name__)  # fmt: skip
             self._note(row.source, "not-fetched")
@@ -258,11 +265,8 @@ def _opened(source: Source, patience: Patience) -> Http:
     base, client = source.fhir_url.rstrip("/"), source.client
     if client is None:
         return Http([base], patience=patience)
-    if client.token_url:
-        known = Discovery(client.token_url)
-    else:
-        with Http([base], patience=patience) as http:
-            known = discover(base, http)
+    with Http([base], patience=patience) as http:
+        known = endpoint(client, base, http)
     tokens = SmartTokens(client, known, client.scope or "system/*.rs", patience=patience)
     return Http([base], tokens=tokens, trusted=[base], patience=patience)
 

@@ -17,10 +17,12 @@ from engine.integration.bell import Bell
 from engine.integration.deciding import Decider
 from engine.integration.delivering import Lane
 from engine.integration.meter import Meter
-from engine.store import Database, outbox, work
+from engine.store import Database, StoreError, outbox, work
+from engine.store.holders import Holder
 
 LOOK_S = 0.5  # how often work of other processes is looked for
 FAILED_S = 1.0
+DEAD_S = 1.0  # how often it is looked who has died
 SWEEP_S = 1.0  # of everybody some are marked at least so often, and whenever there is nothing else to do
 FIGURES_S = 15.0
 THREADS = 4  # of each lane
@@ -30,7 +32,10 @@ log = structlog.get_logger("endplate.integration")
 
 
 class Workers:
-    """`recover` is called about every second (fetching what senders owe); it gives how much it did."""
+    """`recover` is called about every second (fetching what senders owe); it gives how much it did.
+
+    `name` is the one under which the decider, the lanes and `recover` claim.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class Workers:
         decider: Decider | None,
         lanes: Mapping[str, Lane],
         *,
+        name: str,
         now: Callable[[], int],
         meter: Meter | None = None,
         recover: Callable[[], int] | None = None,
@@ -47,6 +53,7 @@ class Workers:
         self._database = database
         self._decider = decider
         self._lanes = lanes
+        self._holder = Holder(database, name)
         self._now = now
         self._meter = meter or Meter()
         self._recover = recover
@@ -61,6 +68,11 @@ class Workers:
 
     def start(self) -> None:
         """Starts the threads."""
+        try:
+            self._holder.begin(self._now())
+        except StoreError as error:  # a thread goes on trying
+            self._failed("holders", error)
+        self._start("holders", self._look_around, self._chores, DEAD_S)
         if self._decider is not None:
             self._start("decide", self._decide, self._work)
         for name, lane in self._lanes.items():
@@ -81,15 +93,21 @@ class Workers:
             self._letters[name].ring(min(letters, self._number))
 
     def stop(self, seconds: float = STOP_S) -> bool:
-        """Lets each thread finish what it has begun; whether all did in time. What was not finished is leased for a
-        while and then done by another one."""
+        """Lets each thread finish what it has begun; whether all did in time. What was not finished is for others when
+        the process ends."""
         self._stopping.set()
         until = time.monotonic() + seconds
         for thread in self._threads:
             for bell in (self._work, self._chores, *self._letters.values()):
                 bell.ring(len(self._threads))
             thread.join(max(until - time.monotonic(), 0))
-        return not any(thread.is_alive() for thread in self._threads)
+        ended = not any(thread.is_alive() for thread in self._threads)
+        if ended:
+            try:
+                self._holder.end()
+            except StoreError as error:  # others will see that we are gone
+                self._failed("holders", error)
+        return ended
 
     # -- threads
 
@@ -125,6 +143,14 @@ class Workers:
             self._swept = time.monotonic()
             return self._decider.sweep() > 0 or patients > 0
         return True
+
+    def _look_around(self) -> bool:
+        if freed := self._holder.look(self._now()):
+            log.warning("what a process had taken that is no more is taken over", claims=freed)
+            self.wake()
+            for name in self._lanes:
+                self.wake_lane(name, freed)
+        return False
 
     def _figures(self) -> bool:
         with self._database.read() as connection:

@@ -112,3 +112,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     backend: str = "plain"
     disagreements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> str:
+        """The highest severity among the findings; "" if there are none."""
+        found = {finding.severity for finding in self.findings}
+        return next((severity for severity in SEVERITIES if severity in found), "")

@@ -84,6 +84,13 @@ class Database:
                 time.sleep(random.uniform(0.5, 1.5) * 0.005 * 2**attempt)  # noqa: S311
         raise AssertionError("unreachable")
 
+    def apart(self) -> Connection:
+        """A connection beside those of the pool, for whoever asks to keep and to close. Raises StoreError."""
+        with self._alone("read", nullcontext()):
+            connection = self._engine.connect()
+            connection.detach()
+            return connection
+
     def close(self) -> None:
         """Closes every connection that is not in use."""
         self._engine.dispose()

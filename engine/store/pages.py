@@ -13,7 +13,7 @@ from engine.store.tables import page as p
 
 MOST_PAGES = 100_000
 _KEPT = select(p.c.content).where(p.c.id == bindparam("name"), p.c.until > bindparam("now"))
-_BEYOND = select(p.c.id).order_by(p.c.until.desc()).offset(MOST_PAGES)
+_BEYOND = select(p.c.id).order_by(p.c.until.desc()).offset(bindparam("most"))
 
 
 def keep(connection: Connection, rows: Iterable[Kept]) -> None:
@@ -29,4 +29,4 @@ def kept(connection: Connection, name: str, now: int) -> bytes | None:
 def forget(connection: Connection, now: int) -> int:
     """Forgets pages whose time is over, and the first to expire where there are too many; how many."""
     over = connection.execute(delete(p).where(p.c.until <= now)).rowcount
-    return over + connection.execute(delete(p).where(p.c.id.in_(_BEYOND))).rowcount
+    return over + connection.execute(delete(p).where(p.c.id.in_(_BEYOND)), {"most": MOST_PAGES}).rowcount

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, exists
 
-from engine.store import cards, findings, names, outbox, pages, resources
+from engine.store import cards, figures, findings, names, outbox, pages, resources
 from engine.store.tables import feedback as f
 from engine.store.tables import metadata
 from engine.store.tables import page as p
@@ -15,7 +15,7 @@ _SAME = (s.c.client == f.c.client) & (s.c.card == f.c.card)
 
 def forget(connection: Connection, now: int) -> int:
     """Forgets what nothing needs any more; how many rows."""
-    return sum(room.forget(connection, now) for room in (pages, names, cards, resources, outbox))
+    return sum(room.forget(connection, now) for room in (pages, names, cards, resources, outbox, figures))
 
 
 def forget_patient(connection: Connection, patient: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, case, delete, select, tuple_, update
 from sqlalchemy.sql.dml import Insert
 
 from engine.store.statements import inserting, put
@@ -31,7 +31,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `pending_fetch`."""
+    """A row of `pending_fetch`. `claimed_by` is who has it."""
 
     source: str
     subscription: str
@@ -42,6 +42,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     since: int = 0
     next_at: int = 0
+    claimed_by: str = ""
+    claimed_until: int = 0
 
 
 _KEY = ("source", "subscription", "kind", "what")
@@ -53,19 +55,24 @@ _HEARD = (
 )
 _DUE = (
     select(*(p.c[name] for name in Pending.__struct_fields__))
-    .where(p.c.next_at <= bindparam("now"), p.c.source.in_(bindparam("sources", expanding=True)))
+    .where(
+        p.c.next_at <= bindparam("now"),
+        p.c.claimed_until <= bindparam("now"),
+        p.c.source.in_(bindparam("sources", expanding=True)),
+    )
     .order_by(p.c.next_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
 _THIS = [p.c[name] == bindparam(f"this_{name}") for name in _KEY]
-_LATER = (
-    update(p).where(*_THIS).values(next_at=bindparam("later"), attempts=bindparam("tried"))
-)
-_DONE = delete(p).where(*_THIS, p.c.asked == bindparam("known"))
-_AGAIN = update(p).where(*_THIS).values(next_at=bindparam("later"), attempts=0)
+_HELD = [*_THIS, p.c.claimed_by == bindparam("holder")]
+_CLAIM = update(p).where(*_THIS).values(
+    claimed_by=bindparam("holder"), claimed_until=bindparam("until"), attempts=bindparam("tried")
+)  # fmt: skip
+_LATER = update(p).where(*_HELD).values(next_at=bindparam("later"), claimed_by="", claimed_until=0)
+_DONE = delete(p).where(*_HELD, p.c.asked == bindparam("known"))
+_AGAIN = _LATER.values(attempts=0)
 _FILLED = delete(p).where(*_THIS)
-_WAITING = select(p.c.source, func.count(), func.min(p.c.next_at)).group_by(p.c.source)
 
 
 def heard(connection: Connection, keys: Iterable[Key]) -> dict[Key, Heard]:
@@ -84,7 +91,8 @@ def fetch(connection: Connection, rows: Iterable[Pending]) -> None:
     """Something has to be fetched; if it waits already it does so for both."""
     wanted = {_name(row): row for row in rows}
     if wanted:
-        ordered = [msgspec.structs.asdict(wanted[name]) for name in sorted(wanted)]
+        nobody = {"claimed_by": "", "claimed_until": 0}
+        ordered = [msgspec.structs.asdict(wanted[name]) | nobody for name in sorted(wanted)]
         connection.execute(_fetch(connection.dialect.name), ordered)
 
 
@@ -95,29 +103,30 @@ def filled(connection: Connection, rows: Iterable[Pending]) -> None:
         connection.execute(_FILLED, names)
 
 
-def claim(connection: Connection, now: int, until: int, sources: Sequence[str], most: int) -> list[Pending]:
-    """What is due; nobody else gets it before `until`. `attempts` counts this one."""
+def claim(
+    connection: Connection, *, holder: str, now: int, until: int, sources: Sequence[str], most: int
+) -> list[Pending]:
+    """Takes what is due and what nobody has. `attempts` counts this one."""
     found = connection.execute(_DUE, {"now": now, "sources": list(sources), "most": most}).mappings().all()
-    rows = [msgspec.structs.replace(row, attempts=row.attempts + 1) for row in (Pending(**one) for one in found)]
+    rows = [
+        msgspec.structs.replace(row, attempts=row.attempts + 1, claimed_by=holder, claimed_until=until)
+        for row in (Pending(**one) for one in found)
+    ]
     for row in rows:
-        later(connection, row, until)
+        connection.execute(_CLAIM, _this(row) | {"holder": holder, "until": until, "tried": row.attempts})
     return rows
 
 
 def done(connection: Connection, row: Pending, now: int) -> None:
-    """It was fetched. If it was asked for again meanwhile, it is due again."""
-    if not connection.execute(_DONE, _this(row) | {"known": row.asked}).rowcount:
-        connection.execute(_AGAIN, _this(row) | {"later": now})
+    """It was fetched. If it was asked for again meanwhile, it is due again. Nothing, if somebody else has it now."""
+    this = _this(row) | {"holder": row.claimed_by}
+    if not connection.execute(_DONE, this | {"known": row.asked}).rowcount:
+        connection.execute(_AGAIN, this | {"later": now})
 
 
 def later(connection: Connection, row: Pending, at: int) -> None:
-    """Puts it off."""
-    connection.execute(_LATER, _this(row) | {"later": at, "tried": row.attempts})
-
-
-def waiting(connection: Connection) -> dict[str, tuple[int, int]]:
-    """Source -> (how much has to be fetched from it, since when some of it is due)."""
-    return {source: (count, since) for source, count, since in connection.execute(_WAITING)}
+    """Puts it off. Nothing, if somebody else has it now."""
+    connection.execute(_LATER, _this(row) | {"holder": row.claimed_by, "later": at})
 
 
 def _name(row: Pending) -> tuple[str, str, str, str]:

@@ -7,13 +7,16 @@ database is patient data.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from engine.store import cards, names, pages, retention, schema
+from engine.model.figure import Figure
+from engine.store import cards, figures, names, pages, retention, schema, tenants
+from engine.store.answered import Answered, answered
 from engine.store.database import CONNECTIONS, Database
 from engine.store.model import Acknowledged, Given, Kept, Shown
 
@@ -24,16 +27,22 @@ _T = TypeVar("_T")
 class Store:
     """In a file, in PostgreSQL (`postgresql://...`) or in memory (None); upgraded when it is opened.
 
-    Raises StoreError if it cannot be opened, or was made by a later version. So does every method if it fails. Cards,
+    Raises StoreError if it cannot be opened, was made by a later version, or is that of another `tenant`. So does every
+    method if it fails. Cards,
     pages and used names of the last moments may be lost with the power; feedback and keys not.
     """
 
-    def __init__(self, place: Path | str | None = None, *, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, place: Path | str | None = None, *, connections: int = CONNECTIONS, tenant: str = ""
+    ) -> None:
         self.database = Database(place, connections=connections)
+        self.closed = False
         self._counting = threading.Lock()
         self._writes = 0
+        self._answered: Answered | None = None
         try:
             schema.upgrade(self.database)
+            tenants.take(self.database, tenant)
         except BaseException:
             self.database.close()
             raise
@@ -44,20 +53,33 @@ class Store:
         """Remembers cards; those of a repeated call are the same."""
         self.remember(rows, ())
 
-    def remember(self, shown: Iterable[Shown], kept: Iterable[Kept]) -> None:
-        """Remembers cards and pages, of one call or of many, in one transaction."""
+    def remember(
+        self, shown: Iterable[Shown], kept: Iterable[Kept], counted: Mapping[Figure, int] = MappingProxyType({})
+    ) -> None:
+        """Remembers cards and pages, of one call or of many, and adds to figures, in one transaction."""
         all_shown, all_kept = list(shown), list(kept)
 
         def work(connection: Connection) -> None:
             cards.show(connection, all_shown)
             pages.keep(connection, all_kept)
+            figures.count(connection, counted)
+            if self._answered is not None:
+                self._answered.show(all_shown)
 
         self._write(work)
 
     def give(self, rows: Iterable[Given]) -> None:
         """Remembers feedback. The same feedback again changes nothing; a card that nobody knows is no error."""
         given = list(rows)
-        self._write(lambda connection: cards.give(connection, given), durable=True)
+
+        def work(connection: Connection) -> None:
+            cards.give(connection, given)
+            if (known := self._answered) is not None:
+                shown = [row for one in given for row in cards.shown(connection, one.card, one.client)]
+                known.give([one.card for one in given], shown)
+                self._answered = None if known.is_full else known
+
+        self._write(work, durable=True)
 
     def shown(self, card: str, client: str) -> list[Shown]:
         """What stood on a card."""
@@ -66,10 +88,17 @@ class Store:
 
     def acknowledged(self, findings: Collection[str], client: str) -> list[Acknowledged]:
         """What users of a client did with findings, the newest first."""
+        if self._answered is not None and not self.closed:
+            findings = self._answered.among(findings)
         if not findings:
             return []
         with self.database.read() as connection:
             return cards.acknowledged(connection, findings, client)
+
+    def alone(self) -> None:
+        """From now on no other process gives feedback to this store: what nobody has acknowledged is not looked for."""
+        with self.database.read() as connection:
+            self._answered = answered(connection)
 
     # -- pages
 
@@ -110,6 +139,7 @@ class Store:
 
     def close(self) -> None:
         """Closes the connections. A file is whole afterwards, without anything beside it."""
+        self.closed = True
         self.database.close()
 
     def _write(self, work: Callable[[Connection], _T], *, durable: bool = False) -> _T:

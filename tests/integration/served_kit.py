@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import sys
 import time
@@ -14,7 +15,7 @@ import httpx2
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from peers.server import Server, free_port
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from engine.store import Database
 from engine.store.tables import delivery, work
@@ -24,6 +25,7 @@ ISSUER = "https://engine.example.org"
 KEY = ECKey.generate_key("P-384", {"kid": "k"})
 SECRET = "a secret of the source"  # noqa: S105
 SECRET_HEADER = "X-Endplate-Secret"  # noqa: S105
+CLIENT = httpx2.Client(timeout=30, trust_env=False)  # making one takes longer than most answers
 PROGRAM = [sys.executable, "-c", "from engine.cli import main; main()"]
 
 
@@ -55,10 +57,15 @@ class Served:
         self.server = Server(command, folder, probe=self.answers)
 
     def answers(self) -> bool:
+        """Asked often while it starts, so without a client whose making costs what the start needs."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except httpx2.TransportError:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
 
     def headers(self, audience: str) -> dict[str, str]:
         """Of a client that is trusted."""
@@ -70,12 +77,12 @@ class Served:
     def subscribe(self, resource: Json) -> str:
         """The id of a Subscription to our topic."""
         headers = self.headers("/fhir") | {"Content-Type": "application/fhir+json"}
-        response = httpx2.post(f"{self.url}/fhir/Subscription", json=resource, headers=headers, timeout=30)
+        response = CLIENT.post(f"{self.url}/fhir/Subscription", json=resource, headers=headers)
         assert response.status_code == 201, response.text
         return str(response.json()["id"])
 
     def get(self, path: str) -> Json:
-        response = httpx2.get(f"{self.url}/fhir/{path}", headers=self.headers("/fhir"), timeout=30)
+        response = CLIENT.get(f"{self.url}/fhir/{path}", headers=self.headers("/fhir"))
         assert response.status_code == 200, response.text
         found: Json = response.json()
         return found
@@ -83,7 +90,7 @@ class Served:
     def tell(self, resource: Json) -> None:
         """As a source does."""
         headers = {SECRET_HEADER: SECRET, "Content-Type": "application/fhir+json"}
-        response = httpx2.post(f"{self.url}/fhir-hook", json=resource, headers=headers, timeout=30)
+        response = CLIENT.post(f"{self.url}/fhir-hook", json=resource, headers=headers)
         assert response.status_code == 200, response.text
 
 
@@ -99,20 +106,21 @@ def waiting(database: Database) -> tuple[int, int]:
         return patients, connection.execute(pending).scalar_one()
 
 
-def minutes_pass(database: Database) -> None:
-    """The leases of a process that was killed have ended, and what waited to be tried again is due."""
-    with database.write() as connection:
-        connection.execute(update(work).values(claimed_until=0, available_at=0))
-        connection.execute(update(delivery).values(claimed_until=0, next_at=0))
+def claimed(database: Database) -> tuple[int, int]:
+    """Patients and letters that a process has taken, dead or alive."""
+    with database.read() as connection:
+        patients = select(func.count()).select_from(work).where(work.c.claimed_by != "")
+        letters = select(func.count()).select_from(delivery).where(delivery.c.claimed_by != "")
+        return connection.execute(patients).scalar_one(), connection.execute(letters).scalar_one()
 
 
-def comes(what: Callable[[], object], seconds: float = 60) -> bool:
+def comes(what: Callable[[], object], seconds: float = 60, every: float = 0.05) -> bool:
     """Whether something is so before long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if what():
             return True
-        time.sleep(0.05)
+        time.sleep(every)
     return False
 
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from engine.evaluation import Evaluator
 from engine.outputs.validation import check_output
 from engine.service.app import create_app
-from engine.service.fhir_api_search import asked, fits_date, span
+from engine.service.fhir_api_search import asked, fits_date, searchset, span
 from engine.service.outcome import RefusalError
 from engine.settings import Settings
 from engine.store import Store
@@ -361,3 +361,23 @@ def test_whatever_is_asked_is_a_search_or_refused(pairs: list[tuple[str, str]], 
     assert 0 <= found.count <= 500
     assert not (strict and found.ignored)
     assert all(param.name == "patient" and all(param.values) for param in found.params)
+
+
+@given(st.lists(st.text("ab,|$\\ ", min_size=1, max_size=6).map(str.strip).filter(bool), min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_the_link_of_a_page_asks_for_the_same_values(values: list[str]) -> None:
+    escaped = ",".join(value.replace("\\", "\\\\").replace(",", "\\,") for value in values)
+    search = asked([("status", escaped)], ["status"], strict=True)
+    assert search.params[0].values == tuple(values)
+    self_link = searchset([], search, address="https://cds.example.org/fhir", kind="DetectedIssue")["link"][0]["url"]
+    again = asked(parse_qsl(urlsplit(self_link).query), ["status"], strict=True)
+    assert again.params == search.params
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [(r"a\,b,c", ("a,b", "c")), (r"a\\,b", ("a\\", "b")), (r"a\|b\$c", ("a|b$c",)), ("a\\", ("a\\",)),
+     (r"a\b", (r"a\b",))],
+)  # fmt: skip
+def test_a_backslash_escapes_a_comma_and_itself(written: str, values: tuple[str, ...]) -> None:
+    assert asked([("status", written)], ["status"], strict=True).params[0].values == values

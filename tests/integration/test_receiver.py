@@ -268,19 +268,38 @@ def test_patients_and_medications_that_were_never_told_of_are_asked_for(memory: 
     assert pending(memory).keys() == {("read", "Patient/p"), ("read", "Medication/q")}
 
 
+def claimed_by(connection: Any, holder: str, now: int, until: int, *names: str) -> list[sources.Pending]:
+    return sources.claim(connection, holder=holder, now=now, until=until, sources=names or ["ehr"], most=5)
+
+
 def test_what_is_asked_for_while_it_is_fetched_is_fetched_again(database: Database) -> None:
     row = sources.Pending(source="ehr", subscription="", kind="search", what="", since=50, next_at=10)
     with database.write() as connection:
         sources.fetch(connection, [row])
-        (claimed,) = sources.claim(connection, 10, 100, ["ehr"], 5)
-        assert sources.claim(connection, 10, 100, ["ehr"], 5) == []
-        assert sources.claim(connection, 10**9, 10**9 + 1, ["other"], 5) == []
-        sources.fetch(connection, [sources.Pending(**{**row_of(row), "since": 60, "next_at": 20})])
+        (claimed,) = claimed_by(connection, "a.1", 10, 100)
+        assert claimed_by(connection, "b.1", 10, 100) == []
+        assert claimed_by(connection, "b.2", 10**9, 10**9 + 1, "other") == []
+        sources.fetch(connection, [sources.Pending(**{**row_of(row), "since": 60, "next_at": 5})])
+        assert claimed_by(connection, "b.3", 20, 100) == []  # it is still being fetched
         sources.done(connection, claimed, 30)
-        (again,) = sources.claim(connection, 30, 100, ["ehr"], 5)
+        (again,) = claimed_by(connection, "b.4", 30, 100)
         assert (again.asked, again.since, again.attempts) == (2, 50, 1)
         sources.done(connection, again, 30)
-        assert sources.claim(connection, 10**9, 10**9 + 1, ["ehr"], 5) == []
+        assert claimed_by(connection, "b.5", 10**9, 10**9 + 1) == []
+
+
+def test_who_has_lost_what_is_to_be_fetched_ends_nothing(database: Database) -> None:
+    row = sources.Pending(source="ehr", subscription="", kind="read", what="Patient/p", next_at=10)
+    with database.write() as connection:
+        sources.fetch(connection, [row])
+        (late,) = claimed_by(connection, "a.1", 10, 100)
+        (other,) = claimed_by(connection, "b.1", 100, 200)
+        sources.done(connection, late, 110)
+        sources.later(connection, late, 10**6)
+        assert claimed_by(connection, "a.2", 150, 200) == []
+        sources.later(connection, other, 160)
+        (again,) = claimed_by(connection, "a.3", 160, 200)
+        assert again.attempts == 3
 
 
 def row_of(row: sources.Pending) -> dict[str, Any]:

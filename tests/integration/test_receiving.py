@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
+from peers.hapi import awake
 from served_kit import comes
 from starlette.testclient import TestClient
 from stream_kit import Json, record_of, stands
@@ -26,6 +28,7 @@ from engine.errors import SettingsError
 from engine.evaluation import Evaluator
 from engine.integration import receiver as receiver_module
 from engine.service.app import create_app
+from engine.service.auth import Authenticator
 from engine.service.sources import Sources
 from engine.settings import Settings, read_settings
 from engine.store import Store
@@ -39,8 +42,7 @@ TRUSTED = {"iss": ISS, "jwks": KeySet([KEY]).as_dict(private=False)}
 
 
 def set_to(sources: Sequence[Json], **fields: Any) -> Settings:
-    given: Any = {"sources": sources, "trusted_clients": [TRUSTED], "public_url": ADDRESS, **fields}
-    return Settings(**given)
+    return read_settings(**{"sources": sources, "trusted_clients": [TRUSTED], "public_url": ADDRESS, **fields})
 
 
 Started = Callable[..., TestClient]
@@ -124,6 +126,24 @@ def test_what_nothing_can_be_made_of_is_refused_with_an_outcome(
     client = started(EHR, max_body_bytes=1024)
     answer = client.post("/fhir-hook", content=content, headers=GIVEN | {"Content-Type": kind})
     assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome")
+
+
+def test_where_only_a_source_sends_nobody_need_be_trusted_and_nobody_else_is_heard(started: Started) -> None:
+    client = started(EHR, trusted_clients=(), public_url=None)
+    assert client.post("/fhir-hook", json=result(), headers=GIVEN).status_code == 200
+    assert client.post("/fhir-hook", json=result()).status_code == 401
+    for headers in ({}, token(aud="/cds-services"), GIVEN, {"Authorization": "Bearer"}):
+        assert client.get("/cds-services", headers=headers).status_code == 401
+        assert client.post("/cds-services/x", json={}, headers=headers).status_code == 401
+        assert client.get("/fhir/DetectedIssue", headers=headers).status_code == 401
+    assert "security" in client.get("/fhir/metadata").json()["rest"][0]
+
+
+def test_an_open_address_is_refused_though_nobody_is_trusted() -> None:
+    with pytest.raises(SettingsError, match="is not `https`"):
+        Authenticator(set_to([EHR], trusted_clients=(), public_url="http://cds.example.org"))
+    with pytest.raises(SettingsError, match="no client is trusted"):
+        Authenticator(set_to([], trusted_clients=(), public_url=None))
 
 
 def test_without_sources_there_is_no_receiver(started: Started) -> None:
@@ -221,12 +241,14 @@ def test_in_development_anybody_is_the_first_source(started: Started) -> None:
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        ([EHR, EHR], "two sources have the same name"),
+        ([EHR, EHR], "two sources are called `ehr`"),
         ([{"name": "x"}], "must be known by one of"),
         ([{**EHR, "iss": ISS}], "must be known by one of"),
         ([{"name": "x", "iss": "https://other.example"}], "is not among `ENDPLATE_TRUSTED_CLIENTS`"),
         ([{"name": "x", "proxy_identity": "CN=x"}], "set `ENDPLATE_PROXIES`"),
-        ([{**EHR, "client_id": "c"}], "belong together"),
+        ([{**EHR, "client_id": "c"}], "`client_id` and `key_file` belong together"),
+        ([{**EHR, "key_file": "k.pem"}], "`client_id` and `key_file` belong together"),
+        ([{**EHR, "client_id": "c", "key_file": "k.pem"}], "`client_id` is for fetching"),
         ([{**EHR, "fhir_url": "https://a.example"}, {**EHR, "name": "b", "fhir_url": "https://b.example"}],
          "may mean different patients"),
     ],
@@ -319,6 +341,19 @@ def listening(app: FastAPI) -> Iterator[str]:
     thread.join(20)
 
 
+def taken(app: FastAPI) -> int:
+    """How many messages it has acknowledged."""
+    (family,) = app.state.service.metrics.received.collect()
+    counted = (one for one in family.samples if one.name.endswith("_total") and one.labels["outcome"] == "taken")
+    return int(sum(one.value for one in counted))
+
+
+def probing(hapi: Any, name: str) -> Callable[[], None]:
+    """Writes another version of a result of the patient."""
+    versions = count(2000)
+    return lambda: hapi.put([result(f"{name}-probe", f"{name}-p", effectiveDateTime=f"{next(versions)}-01-01")])
+
+
 @pytest.mark.parametrize("payload", [True, False])
 def test_hapi_delivers_to_the_receiver(memory: Any, evaluator: Evaluator, hapi: Any, payload: bool) -> None:
     """R4 criteria subscriptions: PUT and DELETE with the resource, or an empty form whose changes are fetched."""
@@ -337,6 +372,7 @@ def test_hapi_delivers_to_the_receiver(memory: Any, evaluator: Evaluator, hapi: 
         try:
             subscription = f"Subscription/{made['id']}"
             assert comes(lambda: hapi.get(subscription)["status"] == "active", 30)
+            awake(probing(hapi, name), lambda: taken(app))
             hapi.put([result(f"{name}-o", f"{name}-p")])
             key = ("Observation", f"{name}-o")
 
@@ -394,11 +430,12 @@ def test_hapi_notifies_by_topic(evaluator: Evaluator, hapi_r5: Any, content: str
             }  # fmt: skip
             made.append(f"Subscription/{hapi_r5.post('Subscription', subscription)['id']}")
             assert comes(lambda: hapi_r5.get(made[-1])["status"] == "active", 30)
+            probes = awake(probing(hapi_r5, name), lambda: taken(app))
             hapi_r5.put([result(f"{name}-o", f"{name}-p")])
             assert comes(there, 30), logs
             assert {row.id for row in held(database, ("Patient", f"{name}-p"))} == {f"{name}-p"}
             time.sleep(1)
-            kinds = [one["kind"] for one in logs if one["event"] == "received"]
+            kinds = [one["kind"] for one in logs if one["event"] == "received"][probes:]
             assert kinds == ["notification"]  # the answer was taken: it is not sent again
         finally:
             for one in made[::-1]:

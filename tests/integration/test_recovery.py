@@ -20,6 +20,7 @@ from engine.client.smart import Client
 from engine.evaluation import Evaluator
 from engine.fhir.lookup import lookup_for
 from engine.fhir.matters import KINDS
+from engine.integration.backoff import Backoff
 from engine.integration.event import Event, Message, Source
 from engine.integration.intake import GAP_WAIT, prepare, take
 from engine.integration.recovery import Recovery
@@ -82,8 +83,8 @@ class Setting:
         self.notes: list[str] = []
         self.now = NOW
         self.recovery = Recovery(
-            database, [source], self.remember, note=lambda _, what: self.notes.append(what), patience=HASTY,
-            chance=lambda: 0.5,
+            database, [source], self.remember, name="one", note=lambda _, what: self.notes.append(what),
+            patience=HASTY, backoff=Backoff(first=2_000, chance=lambda: 1.0),
         )  # fmt: skip
 
     def remember(self, source: Source, message: Message) -> None:

@@ -106,7 +106,9 @@ def running(hospital: Hospital) -> Iterator[Callable[..., Workers]]:
                 "sink/ehr", hospital.database, dispatcher, name="one", now=milliseconds, meter=meter,
                 backoff=Backoff(first=20, most=100),
             )  # fmt: skip
-        started.append(Workers(hospital.database, decider, lanes, now=milliseconds, meter=meter, **given))
+        started.append(
+            Workers(hospital.database, decider, lanes, name="one", now=milliseconds, meter=meter, **given)
+        )
         started[-1].start()
         return started[-1]
 

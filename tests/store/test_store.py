@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from store_kit import given, kept, shown
 
-from engine.store import Store, StoreError, cards, resources, tables
+from engine.store import Store, StoreError, cards, pages, resources, tables
 from engine.store.cards import REMEMBERED, UNANSWERED
 from engine.store.pages import MOST_PAGES
 
@@ -110,9 +110,10 @@ def test_what_is_no_longer_needed_is_forgotten(store: Store) -> None:
     assert store.shown("c", "ehr") == []
 
 
-def test_only_so_many_pages_are_kept(store: Store) -> None:
+def test_only_so_many_pages_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_PAGES == 100_000
-    rows = [kept(id=f"{number}", until=1000 + number) for number in range(MOST_PAGES + 5)]
+    monkeypatch.setattr(pages, "MOST_PAGES", 1_000)
+    rows = [kept(id=f"{number}", until=1000 + number) for number in range(1_005)]
     store.remember((), rows)
 
     assert store.purge(0) == 5

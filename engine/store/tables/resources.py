@@ -68,6 +68,8 @@ class PendingFetchColumns(TypedColumns):
     attempts = number()
     since = number()  # what a search looks for is later than that; 0: not known
     next_at = number()
+    claimed_by = words(server_default="")
+    claimed_until = number(server_default="0")
 
 
 resource = Table("resource", metadata, ResourceColumns, sqlite_with_rowid=False)
