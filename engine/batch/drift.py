@@ -32,6 +32,7 @@ _LONGEST = 120                             # characters of a system or a code th
 _REMEMBERED, _LONGEST_RAW = 20_000, 1_000
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _PRODUCTS = MEDICATION_KINDS | {"Medication"}
+_FURTHER = frozenset({"component", "medication", "vaccineCode"})    # where a second code may stand
 _NOTHING: tuple[Alike, ...] = ()
 
 
@@ -76,21 +77,24 @@ class Alikes:
 
     def is_plain(self, kind: str, resource: Json) -> bool:
         """Whether a resource has one code and nothing alike, as most have; told without encoding anything."""
-        carrier = CARRIERS.get(kind)
+        carrier, held = CARRIERS.get(kind), "code"
         if carrier is None:
-            return kind not in _PRODUCTS
-        if "component" in resource:
-            return False
+            if kind not in MEDICATION_KINDS:
+                return kind not in _PRODUCTS
+            carrier, held = PRODUCT, "medicationCodeableConcept"
         try:
-            (one,) = resource["code"]["coding"]
-            key = kind, one["system"], one["code"], one.get("display")
+            concept = resource[held]
+            if not _FURTHER.isdisjoint(resource) or "concept" in concept:
+                return False
+            (one,) = concept["coding"]
+            key = kind, one["system"], one["code"], one.get("display"), concept.get("text")
             found = self._plain.get(key)
         except (KeyError, TypeError, ValueError):
             return False
         if found is None:
             if len(self._plain) >= _REMEMBERED:
                 self._plain.clear()
-            found = self._plain[key] = not self._look(carrier, resource["code"])
+            found = self._plain[key] = not self._look(carrier, concept)
         return found
 
     def _look(self, carrier: str, concept: object) -> tuple[Alike, ...]:

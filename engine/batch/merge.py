@@ -16,10 +16,10 @@ from engine import __version__
 from engine.batch.compare import Differs, comparison_summary
 from engine.batch.drift import Book, Unknown
 from engine.batch.rates import Rates, held_against, run_of
-from engine.batch.results import Counts, Found, Odd, Silent, frames
+from engine.batch.results import Counts, Found, Odd, Silent, frames, unpack
 from engine.batch.run import cannot_write, results
 from engine.batch.setup import Setup
-from engine.batch.tables import CsvTable, ParquetTable, Table, has_parquet, row
+from engine.batch.tables import CsvTable, ParquetTable, Table, has_parquet
 from engine.model.finding import SEVERITIES, Evaluation
 from engine.outputs.report import Totals, report
 from engine.rules.ruleset import Ruleset
@@ -27,8 +27,6 @@ from engine.rules.ruleset import Ruleset
 MOST_SHOWN = 2_000                         # patients with findings in the report, the most severe first
 MOST_SILENT = 200                          # patients without findings that are listed
 SUMMARY, COMPARISON = "summary.json", "comparison.ndjson"
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Evaluation).decode
 MOST_DIFFERING, MOST_EXAMPLES = 500, 20     # that the report shows of a comparison: in all, and of one issue
 
 
@@ -145,9 +143,9 @@ def _written(
             picked.add(frame)
             if isinstance(frame, Found):
                 issues.writelines(line + b"\n" for line in frame.issues)
-                for finding in frame.evaluation.findings:
+                for row in frame.rows:
                     for table in tables:
-                        table.add(row(finding, frame.evaluation, ruleset.info))
+                        table.add(row)
     differing.close()
     for table in tables:
         table.close()
@@ -276,15 +274,14 @@ class Picked:
     def add(self, frame: Found | Silent) -> None:
         """A patient, in the order of the output."""
         self._number += 1
-        severities = {finding.severity for finding in frame.evaluation.findings}
-        worst = next((severity for severity in SEVERITIES if severity in severities), "")
+        worst = frame.worst if isinstance(frame, Found) else ""
         if worst:
             as_severe = SEVERITIES[: SEVERITIES.index(worst) + 1]
             held, most = self._found[worst], MOST_SHOWN - sum(len(self._found[severity]) for severity in as_severe)
         else:
             held, most = self._silent, MOST_SILENT - len(self._silent)
         if most > 0:
-            held.append((self._number, _pack(frame.evaluation)))
+            held.append((self._number, frame.packed))
             self._drop()
 
     def _drop(self) -> None:
@@ -298,7 +295,7 @@ class Picked:
         """Those that were picked, and how many more there are."""
         found = [one for held in self._found.values() for one in held]
         return Shown(
-            tuple(_unpack(packed) for _, packed in sorted([*found, *self._silent])),
+            tuple(unpack(packed) for _, packed in sorted([*found, *self._silent])),
             counts.with_findings - len(found),
             counts.patients - counts.failed - counts.with_findings - len(self._silent),
         )

@@ -11,9 +11,9 @@ import msgspec
 
 from engine.batch.compare import Pair
 from engine.batch.drift import Met
-from engine.batch.pieces import Block, blocks_of, documents_of, numbered, stretches_of
+from engine.batch.pieces import Block, documents_of, numbered, stretches_of
 from engine.batch.plan import Piece
-from engine.batch.results import Found, Odd, ResultWriter, Silent, tally
+from engine.batch.results import Found, Odd, ResultWriter, Silent, pack, tally
 from engine.batch.routing import Router
 from engine.batch.skim import Waiting
 from engine.batch.spill import (
@@ -24,6 +24,7 @@ from engine.batch.spill import (
     Stretch,
     Want,
 )
+from engine.batch.tables import rows_of
 from engine.errors import EndplateError, InputError
 from engine.fhir.decode import Document
 from engine.fhir.elements import Json, obj, objects, text
@@ -77,7 +78,7 @@ class Output:
         source = self._worker.setup.sources[piece.source]
         self._results.counts.bytes += (piece.end if piece.end >= 0 else source.size) - piece.start
         if piece.lines:
-            self.blocks(piece.source, blocks_of(source, piece))
+            self.blocks(piece.source, self._worker.numbers.blocks_of(source, piece))
         else:
             self.documents(piece.source, documents_of(source))
 
@@ -119,10 +120,12 @@ class Output:
             self._results.counts.documents += 1
             number, line = found
             suffix = f": line {number}"
-            if skims and self._unconcerned(line, source.name + suffix):
+            is_bundle = b'"Bundle"' in line[:_HEAD]
+            if skims and is_bundle and self._unconcerned(line, source.name + suffix):
                 continue
+            read = self.router.content if is_bundle else self.router.line
             try:
-                decoded = None if source.deleted else self.router.line(line, file, number, suffix)
+                decoded = None if source.deleted else read(line, file, number, suffix)
             except InputError as error:
                 self.odd(problem("not-json", source.name + suffix, str(error)), source.name)
                 continue
@@ -141,8 +144,8 @@ class Output:
             self._document(document.content, file, number, document.where[len(source.name) :])
 
     def _unconcerned(self, line: bytes, where: str) -> bool:
-        """Whether a line is a Bundle that concerns no rule; then its patient is counted and that is all."""
-        patient = self._worker.relevance.bundle(line) if b'"Bundle"' in line[:_HEAD] else ""
+        """Whether a Bundle concerns no rule; then its patient is counted and that is all."""
+        patient = self._worker.relevance.bundle(line)
         if patient:
             self._spill.put(TWICE, self.router.partition(patient), Named(patient, where))
             scope = self._worker.scope
@@ -225,6 +228,7 @@ class Output:
             full = self._worker.evaluator.evaluate(record, "listed")
             evaluation = self._shown(full)
             issues = tuple(self._issues(evaluation))
+            rows = rows_of(evaluation, self._worker.evaluator.ruleset.info)
         except (MemoryError, OSError):
             raise
         except Exception as error:
@@ -236,9 +240,9 @@ class Output:
             self.odd(found, patient=patient)
         self._count(evaluation)
         if evaluation.findings or evaluation.held_back or evaluation.disagreements:
-            self._results.put(Found(evaluation, issues))
-        else:
-            self._results.put(Silent(evaluation))
+            self._results.put(Found(patient, pack(evaluation), evaluation.worst, rows, issues))
+        elif not self._results.enough_silent:
+            self._results.put(Silent(patient, pack(evaluation)))
         if self._worker.second is not None:
             self.compare((record, other), full, where)
 
@@ -279,18 +283,15 @@ class Output:
         if self._results.enough_silent:
             return
         ruleset = self._worker.evaluator.ruleset
-        self._results.put(
-            Silent(
-                Evaluation(
-                    patient=patient,
-                    as_of=as_of,
-                    ruleset=RulesetId(ruleset.id, ruleset.version, ruleset.hash),
-                    complete=complete,
-                    findings=(),
-                    backend=self._worker.evaluator.backend.name,
-                )
-            )
+        evaluation = Evaluation(
+            patient=patient,
+            as_of=as_of,
+            ruleset=RulesetId(ruleset.id, ruleset.version, ruleset.hash),
+            complete=complete,
+            findings=(),
+            backend=self._worker.evaluator.backend.name,
         )
+        self._results.put(Silent(patient, pack(evaluation)))
 
     def _shown(self, evaluation: Evaluation) -> Evaluation:
         """Without facts, which no output of a batch needs, and without findings that were not asked for."""

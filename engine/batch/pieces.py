@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
@@ -50,22 +52,60 @@ def documents_in(stream: BinaryIO, name: str) -> Iterator[tuple[int, Document] |
         yield found if isinstance(found, Problem) else (number, found)
 
 
-def blocks_of(source: Source, piece: Piece) -> Iterator[Block | Problem]:
-    """The lines of a piece, some at a time; what cannot be read is a problem in its place."""
+class Numbers:
+    """How many lines stand before a piece of a file: known to whoever read what stands before it, else counted."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int]] = {}       # file -> (how far, lines up to there)
+
+    def blocks_of(self, source: Source, piece: Piece) -> Iterator[Block | Problem]:
+        """The lines of a piece, some at a time; what cannot be read is a problem in its place."""
+        last = None
+        for found in blocks_of(source, piece, self._before(source.path, piece.start)):
+            if isinstance(found, Block):
+                last = found
+            yield found
+        if last is not None and 0 <= piece.end < source.size:
+            self._known[source.path] = last.start + sum(map(len, last.lines)), last.number - 1 + len(last.lines)
+
+    def _before(self, path: str, start: int) -> int:
+        begun, lines = self._known.pop(path, (0, 0))
+        if begun > start:
+            begun, lines = 0, 0
+        with suppress(OSError):                    # what is wrong with the file is said where it is read
+            lines += _count(path, begun, start) if begun < start else 0
+        return lines
+
+
+def _count(path: str, start: int, end: int) -> int:
+    count, block = 0, bytearray(_BLOCK)            # one block that stays in the cache of the processor
+    with Path(path).open("rb", buffering=0) as stream:
+        stream.seek(start)
+        while start < end and (size := stream.readinto(memoryview(block)[: end - start])):
+            start += size
+            found = 0
+            while found := block.find(b"\n", found, size) + 1:     # for lines as long as ours faster than to count
+                count += 1
+    return count
+
+
+def blocks_of(source: Source, piece: Piece, before: int = 0) -> Iterator[Block | Problem]:
+    """The lines of a piece, some at a time; what cannot be read is a problem in its place. `before`: lines that stand
+    before the piece."""
     try:
         stream = open_plain(source.path)
     except BROKEN as error:
         yield _unreadable(source.name, error)
         return
     with stream:
-        yield from blocks_in(stream, source.name, piece)
+        yield from blocks_in(stream, source.name, piece, before)
 
 
-def blocks_in(stream: BinaryIO, name: str, piece: Piece) -> Iterator[Block | Problem]:
+def blocks_in(stream: BinaryIO, name: str, piece: Piece, before: int = 0) -> Iterator[Block | Problem]:
     """The same of a file that is open, at its beginning."""
     if piece.start:
         stream.seek(piece.start)
-    number, start, position = piece.line + 1, piece.start, piece.start
+    number, start, position = before + 1, piece.start, piece.start
     begun, length = list[bytes](), 0           # the beginning of a line of which more is to come
     size = min(_BLOCK, LARGEST)
     while True:
@@ -101,7 +141,7 @@ def blocks_in(stream: BinaryIO, name: str, piece: Piece) -> Iterator[Block | Pro
 
 
 def lines_of(source: Source, piece: Piece) -> Iterator[tuple[int, bytes] | Problem]:
-    """The lines of a piece that are not blank, with their numbers; what cannot be read is a problem in its place."""
+    """The lines of a piece that are not blank, with their numbers within the piece."""
     for found in blocks_of(source, piece):
         if isinstance(found, Problem):
             yield found

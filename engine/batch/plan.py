@@ -24,17 +24,15 @@ PARTITION = 32 * 2**20                     # bytes of input for each partition o
 MOST_PARTITIONS = 4096
 SNIFFED = 256 * 1024                      # smaller files are read whole: nothing is won by cutting them
 _BLOCK = 1024 * 1024
-_COUNTED = 256 * 1024
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A file, or the lines of one from byte `start` (line number `line` + 1) up to `end`."""
+    """A file, or the lines of one from byte `start` up to `end`."""
 
     source: int                            # index into the listing
     lines: bool = False                    # NDJSON: read line by line
     start: int = 0
     end: int = -1                          # -1 = to the end of the file
-    line: int = 0
 
 
 Part = tuple[Piece, ...]
@@ -72,13 +70,11 @@ def _pieces(index: int, source: Source, size: int) -> Iterator[tuple[Piece, int]
     if not lines or packed or source.size <= size:
         yield Piece(index, lines), source.size * (GROWTH if packed else 1)
         return
-    start = line = 0
+    start = 0
     with Path(source.path).open("rb") as stream:
         while start < source.size:
             end = _end_of_line(stream, min(start + size, source.size))
-            yield Piece(index, True, start, end, line), end - start
-            if end < source.size:
-                line += _count(stream, start, end)
+            yield Piece(index, True, start, end), end - start
             start = end
 
 
@@ -88,17 +84,6 @@ def _end_of_line(stream: BufferedReader, position: int) -> int:
         if block.endswith(b"\n"):
             break
     return stream.tell()
-
-
-def _count(stream: BufferedReader, start: int, end: int) -> int:
-    stream.seek(start)
-    count, block = 0, bytearray(_COUNTED)      # one block that stays in the cache of the processor
-    while start < end and (size := stream.readinto(memoryview(block)[: end - start])):
-        start += size
-        found = 0
-        while found := block.find(b"\n", found, size) + 1:     # for lines as long as ours faster than to count
-            count += 1
-    return count
 
 
 def _is_ndjson(source: Source) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from engine.batch.compare import Differs
 from engine.batch.drift import Unknown
 from engine.batch.spill import sync, unfinished
+from engine.batch.tables import TableRow
 from engine.model.finding import Evaluation
 from engine.model.problem import Problem
 
@@ -21,17 +22,29 @@ _LENGTH = struct.Struct(">I")
 _TAIL = struct.Struct(">Q")
 
 
-class Found(msgspec.Struct, frozen=True, tag="found"):
-    """A patient with findings (or findings held back), without facts, and the resources to write for them."""
+class _Screened(msgspec.Struct, frozen=True):
+    """A patient. The evaluation, without facts, stays packed: at most of them nobody looks again."""
 
-    evaluation: Evaluation
-    issues: tuple[bytes, ...] = ()
+    patient: str
+    packed: bytes
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """As it was."""
+        return unpack(self.packed)
 
 
-class Silent(msgspec.Struct, frozen=True, tag="silent"):
+class Silent(_Screened, frozen=True, tag="silent"):
     """A patient without findings."""
 
-    evaluation: Evaluation
+
+class Found(_Screened, frozen=True, tag="found"):
+    """A patient with findings, or findings held back: the highest severity ("": all is held back), a row for each
+    finding, and the resources to write for them."""
+
+    worst: str = ""
+    rows: tuple[TableRow, ...] = ()
+    issues: tuple[bytes, ...] = ()
 
 
 class Odd(msgspec.Struct, frozen=True, tag="odd"):
@@ -78,6 +91,8 @@ class Counts(msgspec.Struct, tag="counts"):
                 setattr(self, name, value + getattr(other, name))
 
 
+pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(Evaluation).decode
 Frame = Found | Silent | Odd | Differs | Unknown | Counts
 encode_frame = msgspec.msgpack.Encoder().encode
 decode_frame = msgspec.msgpack.Decoder(Frame).decode

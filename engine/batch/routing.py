@@ -159,7 +159,7 @@ class Router:
         try:
             head = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._content(raw, file, seq, suffix)
+            return self.content(raw, file, seq, suffix)
         kind = head.resourceType
         carrier = CARRIERS.get(kind)
         if carrier is None:
@@ -168,13 +168,13 @@ class Router:
             if kind == RESPONSE and not is_ours(head.questionnaire, self._lookup.terminology):
                 return None
             if kind in KINDS or kind in NESTED:
-                return self._content(raw, file, seq, suffix)
+                return self.content(raw, file, seq, suffix)
             return None
         patient = simple(head.subject or head.patient)
         codes = (bytes(head.code), *(bytes(part.code) for part in head.component))
         means = self._meanings.of(carrier, codes)
         if not patient or means is _TO_READ or head.contained:
-            return self._content(raw, file, seq, suffix)
+            return self.content(raw, file, seq, suffix)
         key = f"{kind}/{head.id}" if head.id else ""
         if means is not _NOTHING:
             self._keep(Row(patient, file, seq, suffix, raw, key, rare=means is _RARE))
@@ -182,6 +182,14 @@ class Router:
             meta = head.meta or _Meta()
             gone = Row(patient, file, seq, suffix, b"", key, meta.versionId, meta.lastUpdated, rare=False)
             self._sink.put(PATIENT, self.partition(patient), gone)
+        return None
+
+    def content(self, raw: bytes, file: int, seq: int, suffix: str) -> object:
+        """The same of a line that is read in full."""
+        content = decode(raw)
+        if not isinstance(content, dict) or content.get("resourceType") in ("Bundle", "Parameters"):
+            return content
+        self.resource(content, raw, file, seq, suffix)
         return None
 
     def resource(self, resource: Json, raw: bytes, file: int, seq: int, suffix: str) -> None:
@@ -230,13 +238,6 @@ class Router:
         return zlib.crc32(key.encode("utf-8", "replace")) % self._partitions
 
     # ------------------------------------------------------------ one resource
-
-    def _content(self, raw: bytes, file: int, seq: int, suffix: str) -> object:
-        content = decode(raw)
-        if not isinstance(content, dict) or content.get("resourceType") in ("Bundle", "Parameters"):
-            return content
-        self.resource(content, raw, file, seq, suffix)
-        return None
 
     def _order(self, raw: bytes, file: int, seq: int, suffix: str) -> bool:
         """A medication entry whose drug concerns no rule is kept unread; False: it has to be read."""

@@ -31,6 +31,7 @@ from engine.evaluation import Evaluator
 SETUP = "setup.msgpack"
 STAGES = ("scan", "match", "pick", "fetch", "join", "screen")
 MOST_STEPS = 4                            # an order, its Medication, its ingredients
+COLLECT = (20_000, 10, 10)                 # objects that are made before garbage is looked for
 _AHEAD = 3                                 # parts given out for each worker
 Task = tuple[str, int, int, bool]          # (stage, number, limit, given)
 
@@ -93,11 +94,13 @@ def run(folder: Path, setup: Setup, workers: int, evaluator: Evaluator, watch: W
     """Everything that is not done yet; the counts of all. Raises RunError if it has to stop."""
     for left in folder.glob("*.tmp"):
         left.unlink(missing_ok=True)
+    threshold = gc.get_threshold()
     with _Pool(folder, setup, workers, evaluator) as pool:
-        gc.freeze()                            # rules stay: the search for garbage leaves them out
+        _settle()
         try:
             counts = _Run(folder, setup, pool, watch).run()
         finally:
+            gc.set_threshold(*threshold)
             gc.unfreeze()
     for read in folder.glob("*.spill"):        # every result is there: nobody reads these again
         read.unlink()
@@ -245,7 +248,13 @@ def _start_worker(folder: str, parent: int) -> None:
         raise RunError("the run is gone")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _worker = Worker(Path(folder), setup)
+    _settle()
+
+
+def _settle() -> None:
+    """The search for garbage leaves the rules out, which stay, and is seldom: a patient leaves none, or little."""
     gc.freeze()
+    gc.set_threshold(*COLLECT)
 
 
 def _end_with(parent: int) -> None:

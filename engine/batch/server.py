@@ -17,16 +17,17 @@ from engine.batch.sources import Listing, listing
 from engine.client.bulk import Export, Limits
 from engine.client.folder import Wanted, state_of
 from engine.client.http import Http, Patience, StrangeError, parsed
-from engine.client.smart import Client, Discovery, SmartTokens, discover, scopes
+from engine.client.smart import Client, SmartTokens, endpoint, scopes
 from engine.errors import InputError, RemoteError, RunError
 from engine.fhir.elements import objects, text
 from engine.fhir.grouping import MEDICATION_KINDS
 from engine.fhir.problems import problem
+from engine.fhir.references import ID
 from engine.outputs.needs import concept_resources, read_by
 from engine.rules.ruleset import Ruleset
 
 _INSTANT = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(\.\d+)?(Z|[+-][01]\d:[0-5]\d)")  # FHIR, instant
-_GROUP = re.compile(r"[A-Za-z0-9\-.]{1,64}")                                                             # FHIR, id
+_GROUP = re.compile(ID)
 Show = Callable[[str], None]
 
 
@@ -133,7 +134,7 @@ def _tokens(server: Server, base: str, types: tuple[str, ...], http: Http) -> Sm
     client = server.client
     if client is None:
         return None
-    known = Discovery(client.token_url) if client.token_url else discover(base, http)
+    known = endpoint(client, base, http)
     return SmartTokens(client, known, client.scope or scopes(types, known), patience=server.patience)
 
 

@@ -6,46 +6,71 @@ import csv
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine.model.finding import Evaluation, Finding
+import msgspec
+
+from engine.model.finding import Evaluation
 from engine.outputs.markdown import plain
 from engine.rules.info import RuleInfo
 
-COLUMNS = (
-    "patient", "as_of", "ruleset", "issue", "severity", "display", "rule", "summary", "order", "ingredient",
-    "evidence", "missing", "identifier", "evidence_hash",
-)  # fmt: skip
-LISTS = frozenset({"evidence", "missing"})  # lists in Parquet; in CSV their members stand side by side
 _ROWS = 5_000                              # of a row group
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def row(finding: Finding, evaluation: Evaluation, info: Mapping[str, RuleInfo]) -> dict[str, Any]:
-    """`rule` is `id@version`; `evidence` and `missing` are lists of references and of facts."""
-    return {
-        "patient": evaluation.patient,
-        "as_of": evaluation.as_of,
-        "ruleset": info[finding.issue].ruleset,
-        "issue": finding.issue,
-        "severity": finding.severity,
-        "display": finding.display,
-        "rule": f"{finding.rule}@{finding.version}",
-        "summary": plain(finding.summary),
-        "order": finding.order,
-        "ingredient": finding.ingredient,
-        "evidence": list(finding.references),
-        "missing": [missing.fact for missing in finding.missing],
-        "identifier": finding.identifier,
-        "evidence_hash": finding.evidence_hash,
-    }
+class TableRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A finding as a row. `rule` is `id@version`; `evidence` and `missing` are references and names of facts: lists in
+    Parquet, in CSV they stand side by side."""
+
+    patient: str
+    as_of: date
+    ruleset: str
+    issue: str
+    severity: str
+    display: str
+    rule: str
+    summary: str
+    order: str
+    ingredient: str
+    evidence: tuple[str, ...]
+    missing: tuple[str, ...]
+    identifier: str
+    evidence_hash: str
+
+
+COLUMNS = TableRow.__struct_fields__
+LISTS = frozenset({"evidence", "missing"})
+
+
+def rows_of(evaluation: Evaluation, info: Mapping[str, RuleInfo]) -> tuple[TableRow, ...]:
+    """A row for each finding."""
+    return tuple([
+        TableRow(
+            patient=evaluation.patient,
+            as_of=evaluation.as_of,
+            ruleset=info[finding.issue].ruleset,
+            issue=finding.issue,
+            severity=finding.severity,
+            display=finding.display,
+            rule=f"{finding.rule}@{finding.version}",
+            summary=plain(finding.summary),
+            order=finding.order,
+            ingredient=finding.ingredient,
+            evidence=finding.references,
+            missing=tuple([missing.fact for missing in finding.missing]),
+            identifier=finding.identifier,
+            evidence_hash=finding.evidence_hash,
+        )
+        for finding in evaluation.findings
+    ])  # fmt: skip
 
 
 class Table(Protocol):
     """Somewhere rows go, one by one."""
 
-    def add(self, values: Mapping[str, Any]) -> None: ...
+    def add(self, row: TableRow) -> None: ...
 
     def close(self) -> None: ...
 
@@ -58,9 +83,9 @@ class CsvTable:
         self._writer = csv.writer(self._stream)
         self._writer.writerow(COLUMNS)
 
-    def add(self, values: Mapping[str, Any]) -> None:
+    def add(self, row: TableRow) -> None:
         """One row."""
-        self._writer.writerow(_cell(" ".join(values[name]) if name in LISTS else str(values[name])) for name in COLUMNS)
+        self._writer.writerow([_cell(value) for value in msgspec.structs.astuple(row)])
 
     def close(self) -> None:
         """The file is complete."""
@@ -78,16 +103,20 @@ class ParquetTable:
         self._arrow = pyarrow
         self._schema = pyarrow.schema([(name, kinds.get(name, text)) for name in COLUMNS])
         self._writer = parquet.ParquetWriter(str(path), self._schema, compression="zstd")
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
 
-    def add(self, values: Mapping[str, Any]) -> None:
+    def add(self, row: TableRow) -> None:
         """One row."""
-        self._rows.append(values)
+        self._rows.append(msgspec.structs.astuple(row))
         if len(self._rows) >= _ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+        columns = [
+            self._arrow.array(values, field.type)
+            for values, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
+        ]
+        self._writer.write_table(self._arrow.Table.from_arrays(columns, schema=self._schema))
         self._rows = []
 
     def close(self) -> None:
@@ -102,5 +131,6 @@ def has_parquet() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def _cell(text: str) -> str:
+def _cell(value: str | date | tuple[str, ...]) -> str:
+    text = " ".join(value) if isinstance(value, tuple) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -23,6 +23,7 @@ from engine.batch.compare import Pair, second_of
 from engine.batch.drift import Alikes
 from engine.batch.names import Names
 from engine.batch.output import Output
+from engine.batch.pieces import Numbers
 from engine.batch.relevance import Relevance
 from engine.batch.results import Counts, ResultWriter
 from engine.batch.routing import Meanings, is_sentinel, references, with_a_patient
@@ -55,6 +56,7 @@ from engine.fhir.grouping import CARRIERS, Group
 from engine.fhir.lookup import Lookup, lookup_for
 from engine.fhir.problems import problem
 from engine.fhir.record import Scope, records_of
+from engine.fhir.references import searched
 from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.outputs.needs import fact_resources
@@ -85,6 +87,7 @@ class Worker:
         self.skim = Skim(self.meanings, self.relevance)
         self.types = fact_resources(self.evaluator.ruleset)
         self.names = [source.name for source in setup.sources]
+        self.numbers = Numbers()
         self._paths: dict[str | tuple[str, ...], list[Path]] = {}
         self._picked: Names | None = None
 
@@ -115,7 +118,7 @@ class Worker:
             out = Output(self, results, spill, 0)
             owners = self._owners(number, {row.version for row in parked})
             for row in parked:
-                patient = owners.get(row.version) or row.patient or f"Patient?identifier={row.version}"
+                patient = owners.get(row.version) or row.patient or searched(row.version)
                 partition = out.router.partition(patient)
                 spill.put(PATIENT, partition, msgspec.structs.replace(row, patient=patient, version=""))
                 out.router.want(row.raw, partition)

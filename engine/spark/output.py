@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.batch.drift import Book, Unknown
 from engine.batch.merge import MOST_SHOWN, MOST_SILENT, SUMMARY, Picked, Shown, finished, problem_line
 from engine.batch.results import Found, Odd, Silent, decode_frame
 from engine.batch.setup import Setup
-from engine.batch.tables import COLUMNS, LISTS, row
+from engine.batch.tables import COLUMNS, LISTS
 from engine.model.finding import SEVERITIES
 from engine.rules.ruleset import Ruleset
 from engine.spark import tasks
@@ -42,7 +44,7 @@ def write(
     counts = outcome.counts
     _lines(spark, _of(frames, "found").mapPartitions(_issues), f"{aside}/{ISSUES}", 2 * sum(counts.findings.values()))
     _lines(spark, _of(frames, "odd").mapPartitions(_problems), f"{aside}/{PROBLEMS}", sum(counts.problems.values()))
-    rows = _of(frames, "found").mapPartitions(partial(_findings, outcome.job))
+    rows = _of(frames, "found").mapPartitions(_findings)
     table = spark.createDataFrame(rows.coalesce(_parts(sum(counts.findings.values()))), _schema())
     table.write.mode("overwrite").option("compression", "zstd").parquet(f"{aside}/{FINDINGS}")
     shown, said, page = finished(_picked(frames).shown(counts), setup, ruleset, counts, book=_book(frames))
@@ -86,14 +88,11 @@ def _problems(items: Iterable[tasks.Item]) -> Iterator[tuple[str]]:
             yield (problem_line(frame).decode(),)
 
 
-def _findings(job: tasks.Job, items: Iterable[tasks.Item]) -> Iterator[tuple[Any, ...]]:
-    info = job.executor().evaluator.ruleset.info
+def _findings(items: Iterable[tasks.Item]) -> Iterator[tuple[Any, ...]]:
     for _, _, raw in items:
         frame = decode_frame(raw)
         if isinstance(frame, Found):
-            for finding in frame.evaluation.findings:
-                values = row(finding, frame.evaluation, info)
-                yield tuple(values[name] for name in COLUMNS)
+            yield from map(msgspec.structs.astuple, frame.rows)
 
 
 def _schema() -> str:
@@ -118,9 +117,8 @@ def _ranked(items: Iterable[tasks.Item]) -> Iterator[_Pick]:
         if tag in ("found", "silent"):
             frame = decode_frame(raw)
             if isinstance(frame, Found | Silent):
-                severities = {finding.severity for finding in frame.evaluation.findings}
-                ranks = (rank for rank, severity in enumerate(SEVERITIES) if severity in severities)
-                yield next(ranks, len(SEVERITIES)), frame.evaluation.patient, raw
+                worst = frame.worst if isinstance(frame, Found) else ""
+                yield SEVERITIES.index(worst) if worst else len(SEVERITIES), frame.patient, raw
 
 
 def _least(names: Iterable[_Name]) -> list[_Name]:

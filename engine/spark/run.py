@@ -53,7 +53,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
     counts: Counts
     frames: Any
-    job: tasks.Job
     kept: tuple[Any, ...]
 
     def release(self) -> None:
@@ -111,7 +110,7 @@ class _Run:
         held = _of(self._together(rows), PATIENT, MET, TWICE)
         self._shuffled("screen", partial(_screened, there, gone), held)
         frames = _of(self._together([*self._told(), *self._stages]), *_FRAMES)
-        return Outcome(count, frames, self._job, tuple(self._stages))
+        return Outcome(count, frames, tuple(self._stages))
 
     # ------------------------------------------------------------ stages
 

@@ -17,8 +17,8 @@ from batch_kit import DAY, ROOT, endplate, ndjson, population, ready, screened
 from msgspec.structs import replace
 
 from engine.batch import merge as merging
-from engine.batch.results import Counts, Found, Silent
-from engine.batch.tables import COLUMNS, CsvTable, has_parquet
+from engine.batch.results import Counts, Found, Silent, pack
+from engine.batch.tables import COLUMNS, CsvTable, TableRow, has_parquet
 from engine.model.finding import Evaluation, Finding, RulesetId
 
 
@@ -120,7 +120,7 @@ def test_without_pyarrow_csv_is_written_and_it_is_said_once(tmp_path: Path) -> N
 
 def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path: Path) -> None:
     table = CsvTable(tmp_path / "x.csv")
-    table.add({**dict.fromkeys(COLUMNS, ""), "patient": "=1+1", "evidence": ["a", "b"], "missing": []})
+    table.add(TableRow("=1+1", DAY, *[""] * 8, ("a", "b"), (), "", ""))
     table.close()
 
     assert "'=1+1," in (tmp_path / "x.csv").read_text("utf-8")
@@ -165,9 +165,10 @@ def test_a_page_of_many_shows_the_most_severe_and_says_what_it_leaves_out(monkey
     for number, severity in enumerate(("low", "", "high", "low", "moderate", "", "high")):
         named = replace(base, patient=f"Patient/{number}")
         if severity:
-            picked.add(Found(replace(named, findings=(replace(finding, severity=severity),))))
+            found = replace(named, findings=(replace(finding, severity=severity),))
+            picked.add(Found(found.patient, pack(found), found.worst))
         else:
-            picked.add(Silent(named))
+            picked.add(Silent(named.patient, pack(named)))
 
     shown = picked.shown(Counts(patients=7, with_findings=5))
 

@@ -13,8 +13,8 @@ from batch_kit import Screened, examples, ndjson, ready, renamed, screened, setu
 
 from engine.batch.names import Names
 from engine.batch.output import Output
-from engine.batch.pieces import Block, blocks_of
-from engine.batch.plan import Piece
+from engine.batch.pieces import Block, Numbers, blocks_of
+from engine.batch.plan import Piece, parts
 from engine.batch.results import Found, Odd
 from engine.batch.run import begin, keep, run
 from engine.batch.sources import Source
@@ -157,6 +157,31 @@ def test_two_resources_on_one_line_are_no_json(tmp_path: Path) -> None:
 
     assert found.odd == [("not-json", "in.ndjson", 2)]
     assert found.counts.patients == 1
+
+
+def test_lines_have_the_same_numbers_whoever_reads_which_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.batch.pieces._BLOCK", 11)
+    monkeypatch.setattr("engine.batch.plan.SNIFFED", 0)
+    chance = random.Random(8)
+    path = tmp_path / "in.ndjson"
+    for _ in range(40):
+        lines = [b'{"a":"' + b"x" * chance.randrange(30) + b'"}\n' for _ in range(chance.randrange(2, 30))]
+        path.write_bytes(b"".join(lines))
+        source = Source(str(path), str(path), path.stat().st_size, 0)
+        pieces = [piece for part in parts([source], 40) for piece in part]
+        seen = []
+        for readers in (1, 2, 3):
+            read = []
+            several = [Numbers() for _ in range(readers)]
+            for piece in chance.sample(pieces, len(pieces)) if readers == 3 else pieces:
+                for block in chance.choice(several).blocks_of(source, piece):
+                    assert isinstance(block, Block)
+                    read += enumerate(block.lines, block.number)
+            seen.append(sorted(read))
+
+        assert seen == [list(enumerate(lines, 1))] * 3
 
 
 def test_blocks_are_the_lines_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
