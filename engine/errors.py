@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
 
 import msgspec
 
@@ -46,6 +48,15 @@ def nearest(word: str, among: Iterable[str]) -> str:
     """A hint that names the most similar word, or nothing."""
     found = get_close_matches(word[:80], list(among), n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else ""
+
+
+def defect(error: Exception) -> str:
+    """What went wrong in our own code, and where, without anything of the data: `KeyError at dosage.py:120`.
+
+    Called where a defect may cost its part alone (an entry, a fact, a finding), which then says so.
+    """
+    frames = extract_tb(error.__traceback__)
+    return type(error).__name__ + (f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "")
 
 
 class EndplateError(Exception):

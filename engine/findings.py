@@ -135,8 +135,6 @@ def finding(issue: Issue, source: Source) -> Finding | None:
 def reasons(issue: Issue, index: int, source: Source) -> Facts:
     """Base facts of the true case and of all that its summary lists, of what keeps higher cases, `unless` and gates
     from being true, of adjustments."""
-    if "{list}" in (issue.cases[index].summary or source.info[issue.name].summary):
-        return _reasons(issue, index, source)      # what is listed may rest on more than the issue does
     known, fragile = source.values, source.proof.fragile
     return source.memory.reasons(issue, known, fragile, lambda: _reasons(issue, index, source))
 

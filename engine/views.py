@@ -14,6 +14,7 @@ from engine.model.finding import Evaluation, Finding
 
 View = Literal["batch", "patient-view", "order", "subscription"]
 VIEWS: tuple[View, ...] = get_args(View)
+NEVER_ON_CARDS = ("closed-world", "data-quality")  # groups
 
 
 def seen(evaluation: Evaluation, view: View, drafts: Collection[str] = ()) -> Evaluation:
@@ -34,7 +35,7 @@ def shows(finding: Finding, view: View, drafts: Collection[str]) -> bool:
         case "subscription":
             return finding.group != "closed-world"
         case "patient-view":
-            return finding.group not in ("closed-world", "data-quality") and finding.display != "batch-only"
+            return finding.group not in NEVER_ON_CARDS and finding.display != "batch-only"
         case "order":
             rests_on_draft = finding.order in drafts or any(r in drafts for r in finding.references)
-            return rests_on_draft and finding.group not in ("closed-world", "data-quality")
+            return rests_on_draft and finding.group not in NEVER_ON_CARDS

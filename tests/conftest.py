@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from engine import errors
 from engine.inference.backends import available
 
 pytest_plugins = ["peers.fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_DURABLE = "durable-rules is not installed"
+_DEFECT = errors.defect
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    errors.defect = _raised  # a defect costs its part in use, and a test here
     config.addinivalue_line("markers", "soak: has a long form, with ENDPLATE_SOAK=1")
     config.addinivalue_line("markers", "durable: needs durable-rules")
+
+
+def _raised(error: Exception) -> str:
+    raise error
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,6 +43,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.outcome = "failed"
         report.longrepr = f"left out in continuous integration: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def contained(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Defects of our own are told, as in use, and not raised as in all other tests."""
+    monkeypatch.setattr(errors, "defect", _DEFECT)
+    return monkeypatch
 
 
 @pytest.fixture(scope="session")

@@ -98,9 +98,11 @@ def changes_of(ways: Ways, *, ask: Ask, about: str, most: int = 400) -> Changes:
 def once(missing: Iterable[Missing]) -> tuple[Missing, ...]:
     """Each question once: facts that ask for the same thing with the same effect (newest and recent) are one."""
     kept: list[Missing] = []
+    effects: dict[str, list[Mapping[str, Outcome]]] = {}       # of those that are kept, by what they ask for
     for one in missing:
-        same = (other for other in kept if (other.ask_for, other.would_change) == (one.ask_for, one.would_change))
-        if next(same, None) is None:
+        told = effects.setdefault(one.ask_for, [])
+        if one.would_change not in told:
+            told.append(one.would_change)
             kept.append(one)
     return tuple(kept)
 

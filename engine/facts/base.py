@@ -6,7 +6,7 @@ computed; every other fact is unknown because nothing is recorded. The definitio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 
 import msgspec
@@ -20,6 +20,9 @@ from engine.model.fact import UNKNOWN, Fact, Reason
 from engine.model.record import Medication, Record
 
 ORDER = "order."                          # facts of the order program
+
+Failed = Callable[[str, Exception], None]
+"""Is told of a definition that could not be computed."""
 
 
 class FactInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,20 +67,43 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
         """Parameters that a definition or a concept reads."""
         return frozenset(name for names in self.used.values() for name in names)
 
-    def compute(self, record: Record) -> dict[str, Fact]:
-        """The facts of a record that it touches, by name; for all others `unknown()` says why."""
+    def compute(self, record: Record, failed: Failed | None = None) -> dict[str, Fact]:
+        """The facts of a record that it touches, by name; for all others `unknown()` says why.
+
+        With `failed` a definition whose computation fails is told to it and leaves its facts unknown.
+        """
         facts: dict[str, Fact] = {}
         view = View(record, self.tables, lambda name: facts.get(name) or self.unknown(name, record))
         definitions = self.definitions
         for index in sorted(self._touched(record)):
-            for fact in definitions[index].compute(view):
+            for fact in _computed(definitions[index], view, failed):
                 facts[fact.name] = fact
         return facts
 
+    def again(self, record: Record, facts: Mapping[str, Fact], concepts: Collection[str]) -> dict[str, Fact]:
+        """The facts of a record that only has more results of these concepts than the one whose facts are given."""
+        again = dict(facts)
+        view = View(record, self.tables, lambda name: again.get(name) or self.unknown(name, record))
+        index = self._index
+        for position in sorted(set(self._always).union(*(index.get(name, ()) for name in concepts))):
+            definition = self.definitions[position]
+            for name in definition.values():
+                again.pop(name, None)
+            again |= {fact.name: fact for fact in definition.compute(view)}
+        return again
+
+    def reaches_orders(self, concepts: Collection[str], facts: Collection[str]) -> bool:
+        """Whether facts of orders read results of these concepts, or one of these facts."""
+        return any(not d.reads().isdisjoint(concepts) or not d.needs().isdisjoint(facts) for d in self._of_order)
+
     def compute_order(
-        self, record: Record, medication: Medication, patient_facts: Mapping[str, Fact]
+        self,
+        record: Record,
+        medication: Medication,
+        patient_facts: Mapping[str, Fact],
+        failed: Failed | None = None,
     ) -> dict[str, Fact]:
-        """The `order.*` facts of one medication entry of the record and its ingredient."""
+        """The `order.*` facts of one medication entry of the record and its ingredient; `failed` as for `compute`."""
         facts: dict[str, Fact] = {}
 
         def known(name: str) -> Fact:
@@ -85,7 +111,7 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
 
         view = View(record, self.tables, known, medication)
         for definition in self._of_order:
-            for fact in definition.compute(view):
+            for fact in _computed(definition, view, failed):
                 facts[fact.name] = fact
         return facts
 
@@ -213,3 +239,16 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
             reads = own.union(*followed)
             basis.update((name, reads) for name in definition.values())
         return basis
+
+
+def _computed(definition: Definition, view: View, failed: Failed | None) -> Iterable[Fact]:
+    """The facts of a definition. A defect of ours costs these alone if somebody is told of it."""
+    if failed is None:
+        return definition.compute(view)
+    try:
+        return tuple(definition.compute(view))
+    except MemoryError:
+        raise
+    except Exception as error:
+        failed(definition.name, error)
+        return tuple(Fact(name, UNKNOWN, Reason.NOT_USABLE) for name in definition.values())

@@ -83,13 +83,14 @@ def _part(dosage: Mapping[str, object], strength: Strength, unit: UnitReader, da
     period = _bounds_period(timing)
     amounts = [_range_or_amount(form, strength, unit) for form in _dose_forms(dosage)]
     most = _largest_per_administration(dosage, strength, unit)
+    ceilings = _ceilings(dosage, strength, unit)
     single: dict[str, Fraction] = {}
     daily: dict[str, Fraction] = {}
     course: dict[str, Fraction] = {}
-    for basis in (MG, MG_PER_KG):
+    for basis in {amount.basis for amount in (*amounts, *ceilings) if amount}.union(most):
         dose = _least([_agreed(amounts, basis, daily=False), most.get(basis)])
-        ceilings = _ceilings(dosage, basis, strength, unit)
-        per_day = _least([_agreed(amounts, basis, daily=True), _product(dose, schedule.per_day), *ceilings])
+        most_a_day = [amount.value for amount in ceilings if amount.basis == basis]
+        per_day = _least([_agreed(amounts, basis, daily=True), _product(dose, schedule.per_day), *most_a_day])
         length = None if schedule.weekdays else schedule.days
         total = _least([_product(dose, schedule.total), _product(per_day, length)])
         for known, value in ((single, dose), (daily, per_day), (course, total)):
@@ -137,7 +138,7 @@ def _largest_per_administration(
     return {amount.basis: amount.value} if amount and not amount.daily else {}
 
 
-def _ceilings(dosage: Mapping[str, object], basis: str, strength: Strength, unit: UnitReader) -> list[Fraction]:
+def _ceilings(dosage: Mapping[str, object], strength: Strength, unit: UnitReader) -> list[Amount]:
     """maxDosePerPeriod (a Ratio, in R5 several) as amounts per day."""
     stated = dosage.get("maxDosePerPeriod")
     found = []
@@ -145,8 +146,8 @@ def _ceilings(dosage: Mapping[str, object], basis: str, strength: Strength, unit
         if isinstance(ratio, Mapping):
             amount = amount_of(ratio.get("numerator"), strength, unit)
             days = duration_days(ratio.get("denominator"), unit)
-            if amount and days and amount.basis == basis and not amount.daily:
-                found.append(amount.value / days)
+            if amount and days and not amount.daily:
+                found.append(Amount(amount.value / days, amount.basis, daily=True))
     return found
 
 
@@ -166,10 +167,11 @@ def _busiest_day(parts: Sequence[_Part], basis: str) -> Fraction | None:
     phases = _phases(parts)
     if phases is None:
         return None
+    alike = not any(part.schedule.weekdays for part in parts)  # one day of the week is as good as another
     return max(
         sum((part.daily[basis] for part in phase if weekday in (part.schedule.weekdays or WEEK)), Fraction(0))
         for phase in phases
-        for weekday in WEEK
+        for weekday in (WEEK[:1] if alike else WEEK)
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from engine.fhir.elements import EMPTY, Json, obj, objects, text
+from engine.fhir.references import patient_key
 
 _ORDERS = frozenset({"MedicationRequest"})
 _OF_A_PATIENT = frozenset({"MedicationRequest", "Condition"})
@@ -29,8 +30,7 @@ def read_drafts(bundle: Json, patient: str = "") -> Drafts:
     One that names no subject is for `patient` ("Patient/x", or the id alone); one that names another stays another's.
     """
     bare = text(bundle.get("resourceType")) not in ("", "Bundle")
-    reference = patient if "/" in patient else f"Patient/{patient}" if patient else ""
-    entries = list(_entries([{"resource": bundle}] if bare else objects(bundle.get("entry")), reference))
+    entries = list(_entries([{"resource": bundle}] if bare else objects(bundle.get("entry")), patient_key(patient)))
     names = frozenset(f"{text(one['resource']['resourceType'])}/{text(one['resource']['id'])}" for one in entries)
     return Drafts({"resourceType": "Bundle", "type": "collection", "entry": entries}, names)
 

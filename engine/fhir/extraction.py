@@ -18,6 +18,7 @@ import msgspec
 from engine.fhir.answers import RESPONSE, STATUSES, form_of, read_answers
 from engine.fhir.bundle import Entry
 from engine.fhir.compose import compose_fact
+from engine.fhir.compose_parts import fhir_coded
 from engine.fhir.context import Context
 from engine.fhir.elements import Json, codings, obj, text
 from engine.fhir.observations import read_observation
@@ -28,6 +29,7 @@ from engine.model.record import Result
 from engine.terminology.terminology import Terminology
 
 ABSENT_REASON = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+CATEGORY = "exam"  # of what is extracted: who searches by category finds it
 _AGENT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _ANSWERS = ":extracted-answer"  # the identifier system, below the base of the ruleset
 _NAMESPACE = uuid.UUID("5f7a7c4e-94f4-5c0f-9d07-1f0d6d1b6a55")
@@ -123,7 +125,7 @@ def _observations(response: Json, terminology: Terminology, note: Note) -> list[
 
 def _shared(response: Json) -> Json:
     """What every Observation takes over from the response."""
-    shared: Json = {"subject": response.get("subject")}
+    shared: Json = {"category": [fhir_coded("observation-category", CATEGORY)], "subject": response.get("subject")}
     if response.get("encounter"):
         shared["encounter"] = response["encounter"]
     author = obj(response.get("author"))

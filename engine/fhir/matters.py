@@ -15,7 +15,7 @@ from engine.fhir.elements import EMPTY, Json, obj, objects, text
 from engine.fhir.grouping import KINDS, MEDICATION_KINDS, Group
 from engine.fhir.lookup import Lookup
 from engine.fhir.medications import product_of
-from engine.fhir.references import identifier_of, identifiers_of, target_of
+from engine.fhir.references import identifier_of, identifiers_of, searched, target_of
 
 SHARED = ("Medication", "Organization")
 """Resources that belong to nobody, and that those of many patients refer to."""
@@ -74,7 +74,7 @@ def owner_of(resource: Json) -> Owner:
     if identifier is None:
         return NOBODY
     named = "|".join(identifier)
-    return Owner(f"Patient?identifier={named}", named)
+    return Owner(searched(named), named)
 
 
 def shared_in(raw: bytes) -> Iterator[str]:

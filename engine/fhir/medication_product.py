@@ -7,6 +7,7 @@ known, the names (text, display, local code, identifier). A code that is known t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -21,6 +22,8 @@ Resolve = Callable[[object], Json | None]
 _DEEPEST = 1  # an ingredient may be a Medication; its own ingredients are codes
 _MANY = 2  # more ingredients than this: some of them may be minor
 _MOST = 50  # ingredients that are looked at
+_REMEMBERED = 8192  # products that orders name themselves
+_FEW = 20  # codings and names of one that is remembered
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -51,6 +54,10 @@ _Found = tuple[Drug, bool]  # a drug, and whether only a name states it
 def read_product(concept: object, reference: object, home: Json, terminology: Terminology, resolve: Resolve) -> Product:
     """The product of an order. `concept` is its CodeableConcept, `reference` its Reference (either may be missing),
     `home` the order itself, whose contained resources the reference may mean."""
+    if not reference:
+        coded, names = codings(concept), tuple(_names(concept))
+        alone = _alone if len(coded) + len(names) <= _FEW else _alone.__wrapped__
+        return alone(terminology, coded, names)
     medication = referred(reference, home, resolve)
     logical = obj(obj(reference).get("identifier"))      # a logical reference: the code of the product, or its name
     number = text(logical.get("value"))
@@ -59,7 +66,16 @@ def read_product(concept: object, reference: object, home: Json, terminology: Te
     if medication is not None:
         sightings.append(_of_medication(medication, medication if "contained" in medication else home, resolve, 0))
     sightings[0].names.append(text(obj(reference).get("display")))
-    dangling = bool(reference) and medication is None
+    return _seen(sightings, terminology, dangling=medication is None)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _alone(terminology: Terminology, coded: Codings, names: tuple[str, ...]) -> Product:
+    """The product that an order names itself; remembered, because real orders repeat the same few."""
+    return _seen([_Sighting(coded, list(names))], terminology, dangling=False)
+
+
+def _seen(sightings: list[_Sighting], terminology: Terminology, *, dangling: bool) -> Product:
     for sighting in sightings:
         found = _by_code(sighting, terminology)
         if found is not None:

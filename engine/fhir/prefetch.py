@@ -12,7 +12,7 @@ from engine.fhir.grouping import Group
 from engine.fhir.lookup import lookup_for
 from engine.fhir.problems import problem
 from engine.fhir.record import Scope, records_of
-from engine.fhir.references import target_of
+from engine.fhir.references import patient_key
 from engine.model.problem import Problem
 from engine.model.record import Record
 from engine.terminology.terminology import Terminology
@@ -32,7 +32,7 @@ def read_prefetch(
     `asked` names the concepts that each key serves; `Record.asked` then holds those of the keys that were answered
     completely. A failed query, further pages and a missing Patient resource are problems of the record.
     """
-    patient = target_of(patient).key or f"Patient/{patient}"
+    patient = patient_key(patient)
     problems: list[Problem] = []
     lookup = lookup_for(terminology)
     group = Group(lookup, problems)

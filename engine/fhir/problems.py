@@ -31,6 +31,7 @@ CODES: Mapping[str, str] = {
     "other-focus": "the entry is about something else than its patient",
     "dangling-reference": "a resource that is referred to is not in the data",
     "several-bundles": "a patient has data in several Bundles, which were evaluated apart",
+    "defect": "an entry, a fact or a rule could not be worked out: a defect of Endplate",
     "not-evaluated": "a patient could not be evaluated: a defect of Endplate",
     # what a resource says
     "modifier-extension": "an unknown extension may change the meaning of the entry",

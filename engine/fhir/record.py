@@ -11,6 +11,7 @@ from datetime import date
 
 import msgspec
 
+from engine import errors
 from engine.fhir.allergies import read_allergy
 from engine.fhir.answers import RESPONSE
 from engine.fhir.conditions import read_condition
@@ -133,13 +134,20 @@ def _record(patient: Patient, context: Context, scope: Scope) -> Record:
         if entry.known.suspicious:
             context.note("unrecognised-code", _unrecognised(entry.resource))
             continue
-        for found in _READERS[entry.kind](context) if entry.kind in _READERS else ():
+        try:
+            read = list(_READERS[entry.kind](context)) if entry.kind in _READERS else []
+            taken = list(_medications(context)) if entry.kind in MEDICATION_KINDS or entry.known.named else []
+        except MemoryError:
+            raise
+        except Exception as error:
+            context.note("defect", f"could not be read and was not used ({errors.defect(error)}): a defect of Endplate")
+            continue
+        for found in read:
             if isinstance(found, Result):
                 results.setdefault(found.concept, []).append(found)
             else:
                 diagnoses.setdefault(found.concept, []).append(found)
-        if entry.kind in MEDICATION_KINDS or entry.known.named:
-            medications += _medications(context)
+        medications += taken
     return Record(
         person=person,
         as_of=scope.as_of,

@@ -9,6 +9,8 @@ import msgspec
 from engine.fhir.elements import Json, obj, objects, text
 
 Identifier = tuple[str, str]
+ID = r"[A-Za-z0-9\-.]{1,64}"
+"""The pattern of an id (FHIR R4, "Data types", id)."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -43,6 +45,22 @@ def target_of(reference: str) -> Target:
         return Target(url=rest, key=tail_of(rest))
     key = tail_of(scheme.lstrip("/"))
     return Target(key=key) if key else Target(url=reference) if reference else NOTHING
+
+
+def patient_key(said: str) -> str:
+    """The key of a patient as somebody names them: "Patient/x" of that, of the id alone, or of an address that ends so.
+
+    "" if nobody is named; what is none of these stays as it is, such as the name of one who is known by an identifier.
+    """
+    said = said.strip()
+    if not said or "?" in said or "#" in said:
+        return said
+    return target_of(said).key or said if "/" in said else f"Patient/{said}"
+
+
+def searched(identifier: str) -> str:
+    """The name of a patient of whom nothing is known but an identifier ("system|value")."""
+    return f"Patient?identifier={identifier}"
 
 
 def tail_of(path: str) -> str:

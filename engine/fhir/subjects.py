@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from engine.fhir.bundle import Entry
 from engine.fhir.elements import EMPTY, Json, obj, text
 from engine.fhir.grouping import SUPPORT_KINDS, Group
-from engine.fhir.references import Identifier, Target, identifier_of, identifiers_of, target_of
+from engine.fhir.references import Identifier, Target, identifier_of, identifiers_of, searched, target_of
 
 
 class Patient:
@@ -111,7 +111,7 @@ class _Patients:
         if entry.container is not None and not subject:
             return self._patient_of(entry.container)
         if not self._given and (identifier := identifier_of(subject.get("identifier"))):
-            return _searchable(identifier), ""
+            return searched("|".join(identifier)), ""
         return "", "no-patient: names no patient and was set aside"
 
     def _named(self, target: Target, entry: Entry) -> tuple[str, str]:
@@ -119,7 +119,7 @@ class _Patients:
             if target.type != "Patient":
                 return "", "no-patient: is not about a patient and was set aside"
             known = self._by_identifier.get(target.identifier, "")
-            return (known or ("" if self._given else _searchable(target.identifier))), _UNKNOWN
+            return (known or ("" if self._given else searched("|".join(target.identifier)))), _UNKNOWN
         found = self._group.at(target, entry)
         if found is not None:
             if found.kind != "Patient":
@@ -168,7 +168,3 @@ _UNKNOWN = "unknown-patient: names a patient who is not in the data and was set 
 
 def _key_of(name: str) -> str:
     return target_of("https://" + name).key if "/" in name and "#" not in name and "?" not in name else ""
-
-
-def _searchable(identifier: Identifier) -> str:
-    return f"Patient?identifier={identifier[0]}|{identifier[1]}"

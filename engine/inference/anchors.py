@@ -9,7 +9,8 @@ from engine.rules.program import Issue, Program, Rule
 
 
 class Anchors:
-    """The anchored issues of a program, by fact. Issues without an anchor (data quality) make nobody relevant."""
+    """The anchored issues of a program, by what lets them in. Issues without an anchor (data quality) make nobody
+    relevant."""
 
     def __init__(self, program: Program) -> None:
         self._parts = {"patient": _Part(program.patient), "order": _Part(program.order)}
@@ -28,10 +29,8 @@ class Anchors:
 
     def entered(self, values: Mapping[str, str], part: Part = "patient") -> frozenset[str]:
         """The anchored issues that may fire."""
-        by_fact = self._parts[part].by_fact
-        return frozenset(
-            name for fact, value in values.items() for wanted, name in by_fact.get(fact, ()) if value in wanted
-        )
+        lets_in = self._parts[part].lets_in
+        return frozenset[str]().union(*[lets_in[known] for known in values.items() if known in lets_in])
 
     def hold(self, values: Mapping[str, str], part: Part = "patient") -> bool:
         """Whether any anchored issue of the part can fire. For `patient`: whether the patient is relevant."""
@@ -39,18 +38,18 @@ class Anchors:
 
     def first(self, values: Mapping[str, str], part: Part = "patient") -> str:
         """The first fact, by name, that lets an issue in; "" if none does."""
-        by_fact = self._parts[part].by_fact
-        held = (f for f, value in sorted(values.items()) if any(value in wanted for wanted, _ in by_fact.get(f, ())))
-        return next(held, "")
+        lets_in = self._parts[part].lets_in
+        return min((known[0] for known in values.items() if known in lets_in), default="")
 
 
 class _Part:
-    __slots__ = ("by_fact", "free", "issues")
+    __slots__ = ("free", "issues", "lets_in")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.issues = tuple(rule for rule in rules if isinstance(rule, Issue))
         self.free = frozenset(issue.name for issue in self.issues if not issue.anchors)
-        self.by_fact: dict[str, list[tuple[frozenset[str], str]]] = {}
+        self.lets_in: dict[tuple[str, str], set[str]] = {}       # (fact, value) -> issues
         for issue in self.issues:
             for anchor in issue.anchors:
-                self.by_fact.setdefault(anchor.fact, []).append((anchor.values, issue.name))
+                for value in anchor.values:
+                    self.lets_in.setdefault((anchor.fact, value), set()).add(issue.name)

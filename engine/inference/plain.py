@@ -211,24 +211,50 @@ class _Decider:
 
 
 class _Rules:
-    """The rules of one part, prepared, and every fact they read."""
+    """The rules of one part, prepared; every fact they read, with the places of its readers; and what they conclude
+    where nothing is known, which most of them do of most patients."""
 
-    __slots__ = ("deciders", "unknown")
+    __slots__ = ("_nothing", "_readers", "_unknown", "deciders")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
         self.deciders = tuple(_Decider(rule) for rule in rules)
-        read = (literal.fact for rule in rules for condition in conditions(rule) for literal in literals(condition))
-        self.unknown = dict.fromkeys(read, UNKNOWN)
+        read = [{fact.fact for condition in conditions(rule) for fact in literals(condition)} for rule in rules]
+        self._readers: dict[str, list[int]] = {}
+        for place, facts in enumerate(read):
+            for fact in facts:
+                self._readers.setdefault(fact, []).append(place)
+        self._unknown = dict.fromkeys(self._readers, UNKNOWN)
+        self._nothing = Conclusions(values=dict.fromkeys((rule.name for rule in rules), UNKNOWN), cases={})
+        self._nothing = self._decided({}, bytearray(b"\1" * len(rules)))
+        self._unknown |= self._nothing.values
 
     def decide(self, values: Mapping[str, str]) -> Conclusions:
-        facts = {**self.unknown, **values}
-        concluded: dict[str, str] = {}
-        cases: dict[str, int] = {}
-        for decider in self.deciders:
+        due = bytearray(len(self.deciders))
+        for fact in values:
+            for place in self._readers.get(fact, ()):
+                due[place] = 1
+        return self._decided(values, due)
+
+    def _decided(self, values: Mapping[str, str], due: bytearray) -> Conclusions:
+        """Decides the rules that are due, and those that read a conclusion which comes out otherwise: they stand later.
+        All others conclude what they do where nothing is known."""
+        concluded, cases = dict(self._nothing.values), dict(self._nothing.cases)
+        facts = {**self._unknown, **values}
+        if not concluded.keys().isdisjoint(values):
+            facts.update(concluded)                # what is said of rules of this part is ignored
+        place = due.find(1)
+        while place >= 0:
+            decider = self.deciders[place]
             name = decider.name
             value, first = decider.decide(facts)
-            facts[name] = concluded[name] = value
-            if first is not None:
+            if first is None:
+                cases.pop(name, None)
+            else:
                 cases[name] = first
+            if value != concluded[name]:
+                facts[name] = concluded[name] = value
+                for reader in self._readers.get(name, ()):
+                    due[reader] = 1
+            place = due.find(1, place + 1)
         return Conclusions(values=concluded, cases=cases)

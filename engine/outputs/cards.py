@@ -6,6 +6,7 @@ card (clinical specification, "Where each ruleset runs"). Empty lists are left o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ Card = dict[str, Any]
 
 MOST = 5
 EXPLAINED = "Why: this evaluation in full"
+ANSWER = "Answer what is missing"
 INDICATOR = {"interruptive": "critical", "warning": "warning", "information": "info"}
 OVERRIDE_REASONS = (
     ("already-considered", "Already considered"),
@@ -45,6 +47,8 @@ def cards_response(
     instance: str = "",
     drafts: Collection[str] = (),
     explained_at: str = "",
+    launch_at: str = "",
+    askable: Collection[str] = (),
     issues: bool = False,
     mitigations: Mapping[str, Sequence[Card]] | None = None,
 ) -> Card:
@@ -53,12 +57,14 @@ def cards_response(
     `pages` is the address of the service's pages ("" = no links), `instance` the call that is answered: cards of two
     calls have different uuids, so that feedback can tell them apart. Only an order among `drafts` (references) may be
     offered for removal. What is beyond the five cards is named in the last. `explained_at` is the page of this
-    evaluation. `issues`: each finding is also offered as a DetectedIssue to create (HL7 PDDI-CDS), with what was
+    evaluation; `launch_at` that of the app which asks for missing facts (`askable`: those that it can ask for), linked
+    where a card waits for one, with the name of this evaluation and the issue as JSON in `appContext`. `issues`: each
+    finding is also offered as a DetectedIssue to create (HL7 PDDI-CDS), with what was
     done about it (`mitigations`, by identifier).
     """
     maker = _Maker(
         evaluation=evaluation, info=info, base=base, pages=pages.rstrip("/"), instance=instance, drafts=drafts,
-        explained_at=explained_at, issues=issues, mitigations=mitigations or {},
+        explained_at=explained_at, launch_at=launch_at, askable=askable, issues=issues, mitigations=mitigations or {},
     )  # fmt: skip
     groups, beyond = grouped(evaluation)
     cards = [maker.card(findings) for findings in groups]
@@ -103,6 +109,8 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     drafts: Collection[str]
     explained_at: str
+    launch_at: str
+    askable: Collection[str]
     issues: bool
     mitigations: Mapping[str, Sequence[Card]]
 
@@ -132,12 +140,22 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         if offered:
             result |= {"suggestions": list(offered.values()), "selectionBehavior": "any"}
         links = [{"label": EXPLAINED, "url": self.explained_at, "type": "absolute"}] if self.explained_at else []
+        links += self._launches(findings)
         if self.pages:
             links += [
                 {"label": plain(rule.title), "url": self._page(rule), "type": "absolute"}
                 for rule in {rule.id: rule for rule in rules}.values()
             ]
         return result | ({"links": links} if links else {})
+
+    def _launches(self, findings: Sequence[Finding]) -> list[Card]:
+        """The link to the form, if one of the findings waits for a fact that a form can ask for."""
+        waiting = [f.issue for f in findings if any(missing.fact in self.askable for missing in f.missing)]
+        if not self.launch_at or not waiting:
+            return []
+        name = self._evaluation()
+        context = ({"evaluation": name} if name else {}) | {"issue": waiting[0]}
+        return [{"label": ANSWER, "url": self.launch_at, "type": "smart", "appContext": json.dumps(context)}]
 
     def _detail(self, findings: Sequence[Finding]) -> str:
         """Because, not known, consider, rule of each finding; every text that came from the record is escaped."""
@@ -163,7 +181,13 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         return source
 
     def _page(self, rule: RuleInfo) -> str:
-        return f"{self.pages}/rules/{rule.id}"
+        """The page of a rule, with this evaluation if that is kept."""
+        name = self._evaluation()
+        return f"{self.pages}/rules/{rule.id}" + (f"?evaluation={name}" if name else "")
+
+    def _evaluation(self) -> str:
+        """The name under which this evaluation is kept; "" if it is not."""
+        return self.explained_at.rpartition("/")[2]
 
 
 def _summary(findings: Sequence[Finding], info: Mapping[str, RuleInfo]) -> str:

@@ -28,6 +28,7 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
+@lru_cache(maxsize=4_096)
 def escaped(text: str) -> str:
     """The text as literal words: no HTML, link, emphasis, table, heading, list or line break comes of it."""
     text = _INLINE.sub(r"\\\g<0>", _ADDRESS.sub(BREAK, plain(text))).translate(_ENTITIES)

@@ -80,7 +80,6 @@ def report(
         "because": because_line,
         "evidence": evidence_line,
         "missing": lambda missing, issue: missing_line(missing, title, issue),
-        "worst": _worst,
     }
     totals = totals or _totals(evaluations)
     script = environment.get_template("report.js").render()
@@ -118,12 +117,6 @@ def _bars(counts: Mapping[tuple[str, str], int], named: Callable[[str], tuple[st
         lines.setdefault(named(issue), [0] * len(SEVERITIES))[SEVERITIES.index(severity)] += count
     bars = [Bar(name, title, tuple(held), note) for (name, title, note), held in lines.items()]
     return sorted(bars, key=lambda bar: ([-count for count in bar.counts], bar.name))
-
-
-def _worst(evaluation: Evaluation) -> str:
-    """The highest severity among the findings; "" if there are none."""
-    found = {finding.severity for finding in evaluation.findings}
-    return next((severity for severity in SEVERITIES if severity in found), "")
 
 
 def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:

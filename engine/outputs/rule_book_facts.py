@@ -12,7 +12,7 @@ import msgspec
 from engine.document import load_document
 from engine.rules.ruleset import Ruleset
 from engine.rules.texts import number
-from engine.terminology.rows import read_folder
+from engine.terminology.rows import Row
 
 TEXTS = ("title", "shown", "ask_for", "prevalence", "kind", "like", "common")
 
@@ -23,7 +23,7 @@ class FactText(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     title: str
     kind: str
-    options: str
+    settings: tuple[tuple[str, str], ...]  # option of the file -> what it is set to
     values: tuple[str, ...]                # of the fact; of a family those of its whole
     members: tuple[str, ...]               # further facts of a family
     ask_for: str
@@ -32,6 +32,11 @@ class FactText(msgspec.Struct, frozen=True, kw_only=True):
     drugs: tuple[str, ...]
     parameters: tuple[str, ...]
     place: str
+
+    @property
+    def options(self) -> str:
+        """The settings on one line."""
+        return "; ".join(f"{key}: {value}" for key, value in self.settings)
 
 
 class ParameterText(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +50,33 @@ class ParameterText(msgspec.Struct, frozen=True, kw_only=True):
     read_by: tuple[str, ...]
 
 
+class CodeText(msgspec.Struct, frozen=True, array_like=True):
+    """One code of a value set: `use` and `match` as its row says them ("" = it is included, exactly)."""
+
+    system: str
+    code: str
+    display: str
+    use: str
+    match: str
+    file: str
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says the concept, and does not forbid it."""
+        return self.use not in ("exclude", "silent")
+
+
 class ValueSetText(msgspec.Struct, frozen=True, kw_only=True):
-    """The codes of one concept: how many of them stand in which file."""
+    """The codes of one concept, or of a drug under its ingredient."""
 
     concept: str
     title: str
-    files: tuple[tuple[str, int], ...]
+    codes: tuple[CodeText, ...]
+
+    @property
+    def files(self) -> tuple[tuple[str, int], ...]:
+        """How many codes that count stand in which file."""
+        return tuple(sorted(Counter(code.file for code in self.codes if code.counts).items()))
 
 
 class DrugsText(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +110,7 @@ def fact_texts(folder: Path, ruleset: Ruleset) -> dict[str, FactText]:
             name=definition.name,
             title=definition.title,
             kind=first.kind,
-            options="; ".join(f"{key}: {said(value)}" for key, value in options.items()),
+            settings=tuple((key, said(value)) for key, value in options.items()),
             values=whole.values,
             members=tuple(name for name in names if name != definition.name),
             ask_for=definition.ask_for,
@@ -112,21 +138,20 @@ def parameter_texts(ruleset: Ruleset) -> dict[str, ParameterText]:
     }  # fmt: skip
 
 
-def value_sets(folder: Path, ruleset: Ruleset) -> dict[str, ValueSetText]:
-    """The codes of every concept, and of every drug under its ingredient."""
-    counts: dict[str, Counter[str]] = {}
-    for row in read_folder(folder / "valuesets", []):
-        name = row[row.form] if row.form in ("concept", "ingredient") else ""
-        if name and row["use"] not in ("exclude", "silent"):
-            counts.setdefault(name, Counter())[Path(row.place.file).name] += 1
+def value_sets(rows: Iterable[Row], ruleset: Ruleset) -> dict[str, ValueSetText]:
+    """The codes of every concept, and of every drug under its ingredient, out of the rows of value-set files."""
+    codes: dict[str, list[CodeText]] = {}
+    for row in rows:
+        if name := row[row.form] if row.form in ("concept", "ingredient") else "":
+            file = Path(row.place.file).name
+            codes.setdefault(name, []).append(
+                CodeText(row["system"], row["code"], row["display"], row["use"], row["match"], file)
+            )
     concepts = ruleset.facts.tables.concepts
     return {
-        name: ValueSetText(
-            concept=name,
-            title=concepts[name].title if name in concepts else "",
-            files=tuple(sorted(files.items())),
-        )
-        for name, files in counts.items()
+        name: ValueSetText(concept=name, title=concepts[name].title if name in concepts else "", codes=tuple(held))
+        for name, held in codes.items()
+        if any(code.counts for code in held)
     }
 
 

@@ -22,6 +22,7 @@ from engine.rules.compile import Compiled, compile_program
 from engine.rules.declared import declared
 from engine.rules.info import RuleInfo, Source, Suggestion
 from engine.rules.library import read_orders, read_references
+from engine.rules.panels import Panels, read_panels
 from engine.rules.policies import read_identity
 from engine.rules.program import Issue
 from engine.rules.ruleset import Ruleset
@@ -76,6 +77,7 @@ def build(
             orders=orders,
             vignettes=vignettes,
         )
+    panels = _panels(folder, compiled, facts, terminology, faults)
     if faults or compiled is None or facts is None or identity is None or terminology is None:
         raise RulesetError(sorted(set(faults), key=_by_place))
     return Ruleset(
@@ -89,6 +91,7 @@ def build(
         content=msgspec.structs.replace(terminology.content, forms=forms),
         info=_infos(folder, sources, compiled, orders or {}),
         chain=_chain(compiled),
+        panels=panels,
     )
 
 
@@ -155,6 +158,20 @@ def _forms(
         return {}
     files = {Path(one.file).stem: definitions_of(one) for one in fact_files}
     return read_forms(written, facts, terminology, files, faults)
+
+
+def _panels(
+    folder: Path,
+    compiled: Compiled | None,
+    facts: FactBase | None,
+    terminology: Terminology | None,
+    faults: list[Fault],
+) -> Panels:
+    written = document(folder / "workbench.yaml", faults)
+    if compiled is None or facts is None or terminology is None:
+        return Panels()
+    concepts = terminology.concept_names | facts.tables.concepts.keys()
+    return read_panels(written, compiled, facts.tables.regions, concepts, faults)
 
 
 def _ingredients(folder: Path, terminology: Terminology) -> frozenset[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.facts.base import FactBase, FactInfo
 from engine.rules.info import RuleInfo
+from engine.rules.panels import Panels
 from engine.rules.program import Program
 from engine.terminology.content import Content
 from engine.terminology.terminology import Terminology
@@ -27,6 +28,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     info: Mapping[str, RuleInfo]                  # fact or issue -> header and texts of its rule
     chain: Mapping[str, tuple[str, ...]]          # fact, derived fact or issue -> the rules that read it
     description: str = ""
+    panels: Panels = Panels()                     # what a page of a patient shows beside the findings
 
     @cached_property
     def terminology(self) -> Terminology:

@@ -38,6 +38,7 @@ def schemas() -> dict[str, Schema]:
         "vignettes": vignettes_schema(),
         "references": references_schema(),
         "orders": orders_schema(),
+        "workbench": workbench_schema(),
     }
     return {f"{name}.json": {"$schema": DIALECT, **schema} for name, schema in found.items()}
 
@@ -189,6 +190,24 @@ def orders_schema() -> Schema:
     }  # fmt: skip
     entry = mapping(properties, ["title"], dependentRequired={"system": ["code"], "code": ["system"]})
     return {"title": "Orders that a card may suggest", "type": "object", "additionalProperties": entry}
+
+
+def workbench_schema() -> Schema:
+    """Criteria side by side, and the map of the body."""
+
+    def line(**more: Schema) -> Schema:
+        one_way = [{"required": ["when"]}, {"required": ["case"]}]
+        return mapping({"title": TEXT, "when": CONDITION, "case": TEXT, **more}, ["title"], oneOf=one_way)
+
+    criteria = mapping(
+        {"title": TEXT, "fact": TEXT, "note": TEXT, "lines": listed(line(lines=listed(line())))},
+        ["title", "fact", "lines"],
+    )
+    sign = mapping({"short": TEXT, "title": TEXT, "facts": texts(), "sign": TEXT}, ["short", "title", "facts"])
+    regions: Schema = {"type": "object", "additionalProperties": TEXT, "minProperties": 1}
+    body = mapping({"regions": regions, "signs": listed(sign)}, ["regions", "signs"])
+    schema = mapping({"criteria": listed(criteria), "body": body})
+    return {"title": "What a page of a patient shows", **schema, "$defs": {"condition": condition_schema()}}
 
 
 def vignettes_schema() -> Schema:

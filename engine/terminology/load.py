@@ -20,6 +20,15 @@ def load_terminology(folder: Path, extra: Sequence[Path] = (), base: str = "urn:
     code system may be missing: its codes are then not known, and nothing else changes.
     """
     faults: list[Fault] = []
+    rows = rows_of(folder, extra, faults)
+    content = build(rows, base, faults)
+    if faults:
+        raise RulesetError(faults)
+    return Terminology(content)
+
+
+def rows_of(folder: Path, extra: Sequence[Path], faults: list[Fault]) -> list[Row]:
+    """The rows of all files; what cannot be read is a fault."""
     sites = [each for each in extra if is_site(each)]
     rows = [row for each in (folder, *extra) if each not in sites for row in read_folder(each, faults)]
     if sites:
@@ -27,10 +36,7 @@ def load_terminology(folder: Path, extra: Sequence[Path] = (), base: str = "urn:
 
         known = known_of(rows)
         rows += [row for each in sites for row in read_site(each, known, faults)]
-    content = build(rows, base, faults)
-    if faults:
-        raise RulesetError(faults)
-    return Terminology(content)
+    return rows
 
 
 def is_site(path: Path) -> bool:

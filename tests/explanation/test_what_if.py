@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from itertools import combinations
 from types import SimpleNamespace
@@ -89,14 +88,21 @@ def test_what_is_remembered_of_one_patient_is_right_for_the_next(
 
 
 @settings(max_examples=200, deadline=None)
-@given(programs(), st.lists(values, min_size=2, max_size=4), st.frozensets(st.sampled_from(sorted(BASE)), max_size=2))
+@given(
+    programs(),
+    st.lists(values, min_size=2, max_size=4),
+    st.frozensets(st.sampled_from(sorted(BASE)), max_size=2),
+    st.dictionaries(st.sampled_from(sorted(BASE)), st.frozensets(st.sampled_from("ab"), min_size=1), max_size=2),
+)
 def test_reasons_that_are_remembered_of_one_patient_are_right_for_the_next(
-    program: Program, patients: list[dict[str, str]], conflicting: frozenset[str]
+    program: Program, patients: list[dict[str, str]], conflicting: frozenset[str], shown: dict[str, frozenset[str]]
 ) -> None:
     program = with_policies(program)
-    memory, rules, backend = Memory(program), rules_by_name(program), PlainBackend(program)
-    told: Any = defaultdict(lambda: SimpleNamespace(summary="", listed=()))
     issues = [rule for rule in program.patient if isinstance(rule, Issue)]
+    listed = tuple((name, Literal(name, values)) for name, values in shown.items())
+    text = SimpleNamespace(summary="{list}" if listed else "", listed=listed)
+    told: Any = {issue.name: text for issue in issues}
+    memory, rules, backend = Memory(program, told), rules_by_name(program), PlainBackend(program)
     for facts in patients:
         state = backend.session(facts)
         for fragile in (frozenset(conflicting - facts.keys()), frozenset[str]()):
@@ -105,7 +111,7 @@ def test_reasons_that_are_remembered_of_one_patient_are_right_for_the_next(
             )
             for issue in issues:
                 if (index := state.case(issue.name)) is not None:
-                    fresh = SimpleNamespace(**vars(source) | {"memory": Memory(program)})
+                    fresh = SimpleNamespace(**vars(source) | {"memory": Memory(program, told)})
                     assert reasons(issue, index, source) == reasons(issue, index, fresh)  # type: ignore[arg-type]
 
 

@@ -267,3 +267,10 @@ def test_a_form_has_no_answer_for_what_it_does_not_ask() -> None:
 def test_a_ruleset_without_forms_passes_responses_over() -> None:
     toy = load_ruleset(Path(__file__).resolve().parents[1] / "rulesets" / "toy")
     assert toy.content.forms == {}
+
+
+def test_what_is_extracted_is_found_by_who_searches_by_category() -> None:
+    studied = answered(NEUROPHYSIOLOGY, {"c": "edx-study", "v": "normal"})
+    made = [*observations(answered(EXAMINATION, FATIGABLE)), *observations(studied)]
+    found = {(coding["system"], coding["code"]) for one in made for of in one["category"] for coding in of["coding"]}
+    assert found == {("http://terminology.hl7.org/CodeSystem/observation-category", "exam")}

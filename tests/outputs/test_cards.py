@@ -226,6 +226,32 @@ def test_links_and_the_page_of_the_rule_need_an_address() -> None:
     ]
 
 
+def test_a_card_that_waits_for_what_a_form_can_ask_links_to_the_app() -> None:
+    page, launch = "https://cds.example.org/evaluations/abc", "https://cds.example.org/smart/launch"
+    waits, knows = finding(missing=(missing(),)), finding("other", missing=(missing(fact="drone"),))
+
+    shown = cards(waits, knows, explained_at=page, launch_at=launch, askable={"hum"})
+
+    [smart] = [link for link in shown[0]["links"] if link["type"] == "smart"]
+    assert smart["url"] == launch
+    assert json.loads(smart["appContext"]) == {"evaluation": "abc", "issue": "lantern"}
+    assert [link["type"] for link in shown[1]["links"]] == ["absolute"]
+
+
+def test_without_an_app_or_a_question_there_is_no_link_to_one() -> None:
+    waits = finding(missing=(missing(),))
+    assert "links" not in cards(waits, askable={"hum"})[0]
+    assert "links" not in cards(waits, launch_at="https://cds.example.org/smart/launch")[0]
+
+
+def test_a_merged_card_names_the_finding_that_waits() -> None:
+    quiet = {"display": "information", "severity": "low"}
+    both = [finding("other", **quiet), finding(**quiet, missing=(missing(),))]
+    [card] = cards(*both, launch_at="https://cds.example.org/smart/launch", askable={"hum"})
+    [smart] = card["links"]
+    assert json.loads(smart["appContext"]) == {"issue": "lantern"}
+
+
 def test_nothing_found_is_an_empty_list_of_cards() -> None:
     assert cards() == []
 

@@ -23,6 +23,7 @@ FILES = {
     "parameters.json": "parameters.yaml",
     "references.json": "references.yaml",
     "orders.json": "orders.yaml",
+    "workbench.json": "workbench.yaml",
     "vignettes.json": "vignettes/*.yaml",
 }
 
