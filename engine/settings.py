@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AnyHttpUrl,
@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -61,39 +62,12 @@ class SourceSubscription(BaseModel):
     heartbeat_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
 
 
-class SourceSettings(BaseModel):
-    """One who tells what has changed, known by one of `secret` (in `secret_header`), `hmac_secret`, `iss` and
-    `proxy_identity`. With `fhir_url` what it does not tell is fetched there, as `client_id` with `key_file` if given.
-    """
+class Peer(BaseModel):
+    """Another system by its name; its server is called as `client_id`, with `key_file`, if they are given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    secret_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-Endplate-Secret"  # noqa: S105
-    secret: Annotated[SecretStr, Field(min_length=16)] | None = None
-    hmac_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
-    iss: str | None = None
-    proxy_identity: str | None = None
-    fhir_url: AnyHttpUrl | None = None
-    client_id: str = ""
-    key_file: Path | None = None
-    scope: str = ""
-    token_url: str = ""
-    subscriptions: tuple[SourceSubscription, ...] = ()
-    unique_ids: bool = False  # no other source uses its ids for something else
-
-
-class SinkSettings(BaseModel):
-    """A FHIR server that is told of findings, as `client_id` with `key_file` if given. `version`: what it says itself
-    if empty. `fallback`: what it gets where it takes no DetectedIssue.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    url: AnyHttpUrl
-    version: Literal["", "R4", "R5"] = ""
-    fallback: Literal["communication", "flag", "none"] = "none"
     client_id: str = ""
     key_file: Path | None = None
     key_id: str = ""
@@ -101,10 +75,65 @@ class SinkSettings(BaseModel):
     token_url: str = ""
 
     @model_validator(mode="after")
-    def _a_client_has_a_key(self) -> SinkSettings:
+    def _a_client_has_a_key(self) -> Self:
         if bool(self.client_id) != (self.key_file is not None):
             raise ValueError("`client_id` and `key_file` belong together")
         return self
+
+
+class SourceSettings(Peer):
+    """One who tells what has changed, known by one of `secret` (in `secret_header`), `hmac_secret`, `iss` and
+    `proxy_identity`. With `fhir_url` what it does not tell is fetched there.
+    """
+
+    secret_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "X-Endplate-Secret"  # noqa: S105
+    secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    hmac_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    iss: str | None = None
+    proxy_identity: str | None = None
+    fhir_url: AnyHttpUrl | None = None
+    subscriptions: tuple[SourceSubscription, ...] = ()
+    unique_ids: bool = False  # no other source uses its ids for something else
+
+
+class SinkSettings(Peer):
+    """A FHIR server that is told of findings. `version`: what it says itself if empty. `fallback`: what it gets where
+    it takes no DetectedIssue.
+    """
+
+    url: AnyHttpUrl
+    version: Literal["", "R4", "R5"] = ""
+    fallback: Literal["communication", "flag", "none"] = "none"
+
+
+class SmartServer(BaseModel):
+    """A FHIR server from whose patients' charts the workbench is opened, as `client_id`, with `key_file` if it is a
+    confidential client. `scope`: what the rules need, if empty; `issuer`: who signs for users, where it is not whom
+    the server names; `write_back`: answers are saved there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    fhir_url: AnyHttpUrl
+    client_id: Annotated[str, Field(min_length=1)]
+    key_file: Path | None = None
+    key_id: str = ""
+    scope: str = ""
+    write_back: bool = False
+    issuer: str = ""
+
+    @field_validator("fhir_url")
+    @classmethod
+    def _it_is_an_address_alone(cls, url: AnyHttpUrl) -> AnyHttpUrl:
+        if url.query or url.fragment or url.username or url.password:
+            raise ValueError("the address of a server has no `?`, no `#` and no `@`")
+        return url
+
+    @property
+    def base(self) -> str:
+        """The address without a slash at its end."""
+        return str(self.fhir_url).rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -204,6 +233,14 @@ class Settings(BaseSettings):
         tuple[AnyHttpUrl, ...],
         Field(description="addresses whose origins may subscribe to findings; empty: there are no subscriptions"),
     ] = ()
+    smart_servers: Annotated[
+        tuple[SmartServer, ...],
+        Field(description="FHIR servers from which it is opened: JSON list, see the page on SMART; empty: none"),
+    ] = ()
+    operators: Annotated[
+        tuple[str, ...],
+        Field(description="users (`Practitioner/x`) who may open the pages on operations; empty: nobody"),
+    ] = ()
     proxies: Annotated[
         tuple[str, ...],
         Field(description="addresses or networks of proxies that may say in a header which source calls"),
@@ -216,13 +253,31 @@ class Settings(BaseSettings):
         False
     )
 
-    @field_validator("sinks")
+    @field_validator("sources", "sinks")
     @classmethod
-    def _sinks_have_names_of_their_own(cls, sinks: tuple[SinkSettings, ...]) -> tuple[SinkSettings, ...]:
-        names = [sink.name for sink in sinks]
+    def _each_has_a_name_of_its_own(cls, peers: tuple[Peer, ...], known: ValidationInfo) -> tuple[Peer, ...]:
+        names = [peer.name for peer in peers]
         if twice := next((name for name in names if names.count(name) > 1), ""):
-            raise ValueError(f"two sinks are called `{twice}`")
-        return sinks
+            raise ValueError(f"two {known.field_name} are called `{twice}`")
+        return peers
+
+    @field_validator("smart_servers")
+    @classmethod
+    def _servers_can_be_told_apart(cls, servers: tuple[SmartServer, ...]) -> tuple[SmartServer, ...]:
+        names, bases = [one.name for one in servers], [one.base for one in servers]
+        for known in (names, bases):
+            if twice := next((one for one in known if known.count(one) > 1), ""):
+                raise ValueError(f"`{twice}` is there twice")
+        return servers
+
+    @field_validator("operators")
+    @classmethod
+    def _operators_can_be_told_apart(cls, operators: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+        """Where several servers name their users, `Practitioner/1` may be anybody."""
+        short = next((one for one in operators if "://" not in one), "")
+        if short and len(known.data.get("smart_servers", ())) > 1:
+            raise ValueError(f"with several SMART servers `{short}` may be anybody: write `https://server/{short}`")
+        return operators
 
     @property
     def store(self) -> Path | str:

@@ -23,7 +23,7 @@ PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """A command without anything of the checkout in its environment."""
     ours = ("PYTHON", "VIRTUAL_ENV", "ENDPLATE")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)} | {"PIP_NO_COMPILE": "1"}
     return subprocess.run(
         command, cwd=cwd, env=kept | more, text=True, timeout=400, check=False, capture_output=True
     )

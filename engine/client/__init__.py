@@ -1,1 +1,1 @@
-"""Calls to other servers: HTTP within bounds, tokens of SMART Backend Services, the FHIR Bulk Data client."""
+"""Calls to other servers: HTTP within bounds, tokens and sign-ins of SMART, the FHIR Bulk Data client."""

@@ -2,6 +2,7 @@
 
 The token endpoint is found in `.well-known/smart-configuration`. A token is kept until shortly before it expires; the
 key never leaves this machine, what is sent is a statement signed with it, which holds for four minutes and once.
+launch.py has the tokens of persons.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -47,12 +48,16 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Discovery(msgspec.Struct, frozen=True):
-    """What a server says of its authorization; empty = not said."""
+    """What a server says of its authorization; empty = not said. `challenges`: the methods of PKCE."""
 
     token_url: str
     algorithms: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
+    authorization_url: str = ""
+    challenges: tuple[str, ...] = ()
+    issuer: str = ""
+    jwks_url: str = ""
 
 
 def discover(base: str, http: Http) -> Discovery:
@@ -69,7 +74,16 @@ def discover(base: str, http: Http) -> Discovery:
         _texts(found.get("token_endpoint_auth_signing_alg_values_supported")),
         _texts(found.get("capabilities")),
         _texts(found.get("scopes_supported")),
+        text(found.get("authorization_endpoint")),
+        _texts(found.get("code_challenge_methods_supported")),
+        text(found.get("issuer")),
+        text(found.get("jwks_uri")),
     )
+
+
+def endpoint(client: Client, base: str, http: Http) -> Discovery:
+    """Where a client gets tokens for the server at `base`: as it was told, or as that says. Raises RemoteError."""
+    return Discovery(client.token_url) if client.token_url else discover(base, http)
 
 
 def scopes(types: Iterable[str], discovery: Discovery | None, access: str = "rs") -> str:
@@ -79,13 +93,19 @@ def scopes(types: Iterable[str], discovery: Discovery | None, access: str = "rs"
     for all types if it lists that.
     """
     said = discovery or Discovery("")
-    newer = "permission-v2" in said.capabilities or any(_V2.search(one) for one in said.scopes)
-    older = "permission-v1" in said.capabilities or any(one.endswith((".read", ".*", ".write")) for one in said.scopes)
-    if older and not newer:
-        reads, writes = set(access) & set("rs"), set(access) & set("cud")
-        access = "*" if reads and writes else "write" if writes else "read"
+    access = spoken(access, said)
     named, every = [f"system/{kind}.{access}" for kind in sorted(types)], f"system/*.{access}"
     return every if every in said.scopes and not set(named) <= set(said.scopes) else " ".join(named)
+
+
+def spoken(access: str, said: Discovery) -> str:
+    """Letters of SMART 2 in the words of the server: as they are, or `read`, `write`, `*` if it knows those alone."""
+    newer = "permission-v2" in said.capabilities or any(_V2.search(one) for one in said.scopes)
+    older = "permission-v1" in said.capabilities or any(one.endswith((".read", ".*", ".write")) for one in said.scopes)
+    if newer or not older:
+        return access
+    reads, writes = set(access) & set("rs"), set(access) & set("cud")
+    return "*" if reads and writes else "write" if writes else "read"
 
 
 def private_key(path: Path, key_id: str = "") -> Key:
@@ -135,6 +155,91 @@ def _algorithm(key: Key) -> str:
     return "ES384" if key.curve_name == "P-384" else ""
 
 
+class Proof:
+    """Statements by which a client proves to one token endpoint who it is. Raises SettingsError if its key cannot."""
+
+    def __init__(self, client: Client, discovery: Discovery, clock: Callable[[], float] = time.time) -> None:
+        self._key = private_key(client.key, client.key_id)
+        self._algorithm = _algorithm(self._key)
+        if discovery.algorithms and self._algorithm not in discovery.algorithms:
+            raise SettingsError(f"`{origin(discovery.token_url)}` takes keys for "
+                                f"{', '.join(discovery.algorithms)}; `{client.key}` is for {self._algorithm}")
+        self._client = client.id
+        self._url = discovery.token_url
+        self._clock = clock
+
+    def form(self) -> dict[str, str]:
+        """What a request for a token says of who asks; good for once."""
+        claims = {
+            "iss": self._client,
+            "sub": self._client,
+            "aud": self._url,
+            "exp": int(self._clock()) + SIGNED_FOR_S,
+            "jti": uuid.uuid4().hex,
+        }
+        header = {"alg": self._algorithm, "kid": self._key.kid, "typ": "JWT"}
+        signed = jwt.encode(header, claims, self._key, algorithms=[self._algorithm])
+        return {"client_assertion_type": ASSERTION, "client_assertion": signed}
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """A token and for how many seconds it holds; `said` is the whole answer."""
+
+    token: str
+    seconds: int
+    scopes: tuple[str, ...]
+    said: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        return "Granted(...)"
+
+
+class RefusedError(RemoteError):
+    """A token endpoint gives no token; `code` is its word for why ("" = it has none)."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def ask(
+    url: str, client: str, form: Callable[[], Mapping[str, str]], *, patience: Patience | None, repeatable: bool = True
+) -> Granted:
+    """The answer of a token endpoint to a form, which is made anew for each attempt. Raises RemoteError, SettingsError.
+
+    `repeatable`: whether it does no harm to ask twice, when it is not known whether the first was heard.
+    """
+    closed(url)
+    with Http([url], patience=patience) as http:
+
+        def once() -> tuple[int, dict[str, object]]:
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+            with http.opened("POST", url, headers=headers, content=urlencode(form()).encode()) as response:
+                return response.status_code, _said(response, time.monotonic() + http.patience.answer)
+
+        status, said = http.patiently(once, origin(url), repeatable=repeatable)
+    token, kind = said.get("access_token"), text(said.get("token_type")).lower()
+    if status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind not in ("bearer", ""):
+        code = text(said.get("error"))
+        code = code if _WORD.fullmatch(code) else ""
+        reason = f"`{code}`" if code else f"status {status}"
+        raise RefusedError(f"`{origin(url)}` gives no token to the client `{client}`: {reason}", code)
+    lasts = said.get("expires_in")
+    seconds = int(lasts) if isinstance(lasts, int | str) and str(lasts).isdecimal() and int(lasts) else UNTOLD_S
+    return Granted(token, seconds, tuple(text(said.get("scope")).split()), said)
+
+
+def closed(url: str) -> None:
+    """Raises SettingsError for an endpoint over an open line."""
+    if not is_closed(url):
+        raise SettingsError(f"`{origin(url)}`: a token is asked for over https only")
+
+
+def renewed_after(seconds: float) -> float:
+    """How many seconds after a token was asked for, which holds for so many, the next is asked for."""
+    return max(seconds - EARLY_S, seconds / 2)
+
+
 class SmartTokens:
     """The tokens of one client at one server, renewed in time; may be used by several threads."""
 
@@ -147,18 +252,12 @@ class SmartTokens:
         patience: Patience | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._key = private_key(client.key, client.key_id)
-        self._algorithm = _algorithm(self._key)
-        if discovery.algorithms and self._algorithm not in discovery.algorithms:
-            raise SettingsError(f"`{origin(discovery.token_url)}` takes keys for "
-                                f"{', '.join(discovery.algorithms)}; `{client.key}` is for {self._algorithm}")
-        if not is_closed(discovery.token_url):
-            raise SettingsError(f"`{origin(discovery.token_url)}`: a token is asked for over https only")
+        self._proof = Proof(client, discovery, clock)
+        closed(discovery.token_url)
         self._client = client
         self._url = discovery.token_url
         self._scope = scope
         self._patience = patience
-        self._clock = clock
         self._lock = threading.Lock()
         self._token, self._until = "", 0.0
         self.granted: tuple[str, ...] = ()   # scopes of the latest token, where the server says them
@@ -171,49 +270,19 @@ class SmartTokens:
             return self._token
 
     def _renew(self) -> None:
-        form = {
-            "grant_type": "client_credentials",
-            "scope": self._scope,
-            "client_assertion_type": ASSERTION,
-        }
+        wanted = {"grant_type": "client_credentials", "scope": self._scope}
         asked = time.monotonic()
-
-        def once() -> tuple[int, dict[str, object]]:
-            body = urlencode({**form, "client_assertion": self._assertion()}).encode()  # a statement is good for once
-            headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-            with http.opened("POST", self._url, headers=headers, content=body) as response:
-                return response.status_code, _said(response)
-
-        with Http([self._url], patience=self._patience) as http:
-            status, said = http.patiently(once, origin(self._url))
-        token, kind = said.get("access_token"), text(said.get("token_type")).lower()
-        if status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token) or kind not in ("bearer", ""):
-            code = text(said.get("error"))
-            reason = f"`{code}`" if _WORD.fullmatch(code) else f"status {status}"
-            raise RemoteError(f"`{origin(self._url)}` gives no token to the client `{self._client.id}`: {reason}")
-        lasts = said.get("expires_in")
-        seconds = int(lasts) if isinstance(lasts, int | str) and str(lasts).isdecimal() and int(lasts) else UNTOLD_S
-        self._token, self._until = token, asked + max(seconds - EARLY_S, seconds / 2)
-        self.granted = tuple(text(said.get("scope")).split())
-
-    def _assertion(self) -> str:
-        claims = {
-            "iss": self._client.id,
-            "sub": self._client.id,
-            "aud": self._url,
-            "exp": int(self._clock()) + SIGNED_FOR_S,
-            "jti": uuid.uuid4().hex,
-        }
-        header = {"alg": self._algorithm, "kid": self._key.kid, "typ": "JWT"}
-        return jwt.encode(header, claims, self._key, algorithms=[self._algorithm])
+        found = ask(self._url, self._client.id, lambda: {**wanted, **self._proof.form()}, patience=self._patience)
+        self._token, self._until = found.token, asked + renewed_after(found.seconds)
+        self.granted = found.scopes
 
 
-def _said(response: httpx2.Response) -> dict[str, object]:
-    """The JSON of a token response, bounded."""
+def _said(response: httpx2.Response, until: float) -> dict[str, object]:
+    """The JSON of a token response, bounded in size and time."""
     body = b""
     for part in response.iter_bytes():
         body += part
-        if len(body) > _LARGEST:
+        if len(body) > _LARGEST or time.monotonic() > until:
             return {}
     try:
         found = msgspec.json.decode(body)

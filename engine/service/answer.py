@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,12 +26,14 @@ from engine.service.live import Content
 from engine.service.memory import Situation, mitigations, silent
 from engine.service.needs import PATIENT
 from engine.service.outcome import RefusalError
+from engine.service.servers import allowed
 from engine.service.state import Service
 from engine.store import Acknowledged, Kept, Shown, StoreError
 from engine.views import seen
 
 EXTENSION = "org.endplate.evaluation"
 HOUR = 3600
+_T = TypeVar("_T")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,29 +62,35 @@ class Responder:
         self._settings = service.settings
         pages = service.settings.pages_url
         self._pages = str(pages).rstrip("/") if pages else ""
+        self._ehrs = [server.base for server in service.settings.smart_servers]
 
     def answer(self, content: Content, call: Call, hook: Hook, client: str = "") -> Answer:
         """The cards of one call. Raises RefusalError 412 if the patient cannot be had."""
-        whole = content.evaluator.evaluate(self._record(content, call), self._settings.missing)
-        evaluation = seen(whole, hook.view, call.selected)
+        reasoning = content.evaluator.reasoning(self._record(content, call))
+        evaluation = seen(reasoning.unheard(self._settings.missing), hook.view, call.selected)
         identity = stable_uuid(f"{evaluation_id(evaluation)} {call.instance}")
+        names = [finding.identifier for finding in evaluation.findings]
+        known = self._kept(partial(self._service.store.acknowledged, names, client))
+        shown, silenced = self._heard(evaluation, known or (), call)
+        response = self._response(content, shown, call, known or (), "" if known is None else identity)
+        evaluation = reasoning.heard(evaluation)  # after all else: what is held against it was worked out meanwhile
+        shown = msgspec.structs.replace(evaluation, findings=shown.findings)
         about = self._about(content, evaluation, call, identity)
-        known: list[Acknowledged] = []
-        silenced: tuple[Finding, ...] = ()
-        shown, kept = evaluation, False
-        if evaluation.findings:
-            try:
-                known = self._service.store.acknowledged([f.identifier for f in evaluation.findings], client)
-                shown, silenced = self._heard(evaluation, known, call)
-                self._remember(shown, silenced, call, client, identity, whole=evaluation)
-                kept = True
-            except StoreError as error:
-                self._service.failed("store", error)
-                about["notes"] = [*about.get("notes", ()), "what was shown could not be remembered"]
-        response = self._response(content, shown, call, known, identity if kept else "")
+        remember = partial(self._remember, shown, silenced, call, client, identity, whole=evaluation)
+        if names and (known is None or self._kept(remember) is None):
+            response = self._response(content, shown, call, known or (), "")
+            about["notes"] = [*about.get("notes", ()), "what was shown could not be remembered"]
         about |= {"silenced": len(silenced)} if silenced else {}
         response["extension"] = {EXTENSION: about}
         return Answer(response=response, evaluation=shown, id=identity, silenced=silenced)
+
+    def _kept(self, work: Callable[[], _T]) -> _T | None:
+        """What the store gives; None if it fails, which costs no card."""
+        try:
+            return work()
+        except StoreError as error:
+            self._service.failed("store", error)
+            return None
 
     def _record(self, content: Content, call: Call) -> Record:
         scope = Scope(as_of=self._service.today(), complete=False, current_encounter=call.encounter)
@@ -120,7 +129,7 @@ class Responder:
         identity: str,
         *,
         whole: Evaluation,
-    ) -> None:
+    ) -> bool:
         """Which findings stand on which card, and the evaluation for its page. Raises StoreError."""
         groups, beyond = grouped(shown)
         now = self._service.seconds()
@@ -142,6 +151,7 @@ class Responder:
             until = now + self._settings.pages_hours * HOUR
             pages.append(Kept(id=name, content=content, until=until, patient=whole.patient, at=now))
         self._service.backlog.add(rows, pages)
+        return True
 
     def _response(
         self, content: Content, shown: Evaluation, call: Call, known: Sequence[Acknowledged], identity: str
@@ -156,6 +166,8 @@ class Responder:
             instance=call.instance,
             drafts=call.selected,
             explained_at=explained if self._pages and identity else "",
+            launch_at=f"{self._pages}/smart/launch" if self._launches(call) else "",
+            askable=content.askable,
             issues=settings.suggest_issues,
             mitigations=mitigated(shown, known, settings.base),
         )
@@ -163,6 +175,10 @@ class Responder:
             for resource in _suggested(response):
                 check_output(resource)
         return response
+
+    def _launches(self, call: Call) -> bool:
+        """Whether the EHR of a call is one from which the workbench can be opened."""
+        return bool(self._pages) and allowed(call.server, self._ehrs) is not None
 
     def _about(self, content: Content, evaluation: Evaluation, call: Call, identity: str) -> dict[str, Any]:
         """Which evaluation this is, what could not be used, what was not supplied. No element is empty.

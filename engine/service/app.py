@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -18,7 +19,7 @@ from starlette.responses import Response
 
 from engine import __version__
 from engine.errors import SettingsError
-from engine.evaluation import Evaluator
+from engine.evaluation import DEFECT, Evaluator
 from engine.outputs.cards import INDICATOR, OVERRIDE_REASONS
 from engine.outputs.wording import DISCLAIMER
 from engine.service.admission import address_of, admission
@@ -40,7 +41,7 @@ from engine.service.outcome import RefusalError
 from engine.service.pages import pages
 from engine.service.protocol import Requests, refused, unrouted
 from engine.service.receive import Receiving, receiving_routes
-from engine.service.state import Service
+from engine.service.state import Named, Service
 from engine.service.workbench.routes import workbench_routes
 from engine.settings import Settings
 from engine.store import Given, Store
@@ -216,11 +217,17 @@ def _note(
 ) -> None:
     """What stays of an answer: a log line and figures without anything of the patient, and the audit trail with it."""
     evaluation, metrics = found.evaluation, service.metrics
+    counted = Counter[Named]({("evaluation", hook.id, "cards" if found.response["cards"] else "no-cards"): 1})
     for finding in evaluation.findings:
         if finding.display in INDICATOR:
             metrics.cards.labels(finding.issue, INDICATOR[finding.display]).inc()
+            counted["card", finding.issue, INDICATOR[finding.display]] += 1
     for finding in found.silenced:
         metrics.silenced.labels(finding.issue).inc()
+        counted["silenced", finding.issue] += 1
+    counted.update(("problem", client, problem.code) for problem in evaluation.problems)
+    counted.update(("differs", rule) for rule in evaluation.disagreements)
+    service.count(counted)
     for key in content.needs.templates:
         if key not in call.prefetch or key in call.failures:
             metrics.missing.labels(key).inc()
@@ -233,6 +240,12 @@ def _note(
         problems=len(evaluation.problems),
         evaluation=found.id,
     )
+    if evaluation.notes:
+        metrics.failures.labels("backend").inc()
+        log.error("answered by plain alone", ruleset=evaluation.ruleset.hash, reasons=list(evaluation.notes))
+    if defects := [problem for problem in evaluation.problems if problem.code == DEFECT]:
+        metrics.failures.labels("evaluation").inc()
+        log.error("a part could not be worked out", evaluation=found.id, reasons=sorted({p.message for p in defects}))
     if evaluation.disagreements:
         metrics.disagreements.inc()
         log.error("backends disagree", ruleset=evaluation.ruleset.hash, rules=list(evaluation.disagreements))

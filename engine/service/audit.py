@@ -1,13 +1,14 @@
 """The audit trail: one FHIR AuditEvent (R4) a line, in a file a day. Who asked, about whom, and what answered.
 
-Events are written at most a second later, in order, by a thread of its own; a file is only ever appended to.
+What is waited for by a user is written at most a second later, in order, by a thread of its own; what is remembered
+durably stands in the trail before (`put`). A file is only ever appended to.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from engine import __version__
 from engine.outputs.markdown import plain
 from engine.outputs.references import reference
 from engine.outputs.settings import uri
+from engine.store import StoreError
 
 FLUSH_SECONDS = 0.5
 MOST_WAITING = 50_000
@@ -50,19 +52,24 @@ class Audit:
         """Takes one event; it never waits for the disk."""
         if self._folder is None:
             return
-        line = msgspec.json.encode(event)
+        line = _line(event)
         with self._lock:
             if len(self._waiting) < MOST_WAITING:
-                self._waiting.append((event["recorded"][:10], line))
+                self._waiting.append(line)
                 return
         self._lost(1)
+
+    def put(self, events: Sequence[Json]) -> None:
+        """Writes events now: when it returns they outlive the process. Raises StoreError if they cannot be written."""
+        if self._folder is not None and events and self._append(list(map(_line, events))):
+            raise StoreError("the audit trail cannot be written")
 
     def flush(self) -> None:
         """Writes what is waiting, now: a process that is told to stop has no other time for it."""
         with self._lock:
             events, self._waiting = self._waiting, []
         if events:
-            self._append(events)
+            self._lose(self._append(events))
 
     def close(self) -> None:
         """Writes what is waiting."""
@@ -79,12 +86,18 @@ class Audit:
                 stopped, events = self._stopped, self._waiting
                 self._waiting = []
             if events:
-                self._append(events)
+                self._lose(self._append(events))
             if stopped:
                 return
 
-    def _append(self, events: list[tuple[str, bytes]]) -> None:
+    def _lose(self, events: int) -> None:
+        if events:
+            self._lost(events)
+
+    def _append(self, events: Sequence[tuple[str, bytes]]) -> int:
+        """How many could not be written."""
         assert self._folder is not None  # noqa: S101 - the thread runs with a folder alone
+        lost = 0
         days: dict[str, list[bytes]] = {}
         for day, line in events:
             days.setdefault(day, []).append(line)
@@ -97,8 +110,14 @@ class Audit:
                 self.failing = False
             except OSError as error:
                 self.failing = True
-                self._lost(len(lines))
+                lost += len(lines)
                 log.critical("audit not written", reason=error.strerror, events=len(lines))
+        return lost
+
+
+def _line(event: Json) -> tuple[str, bytes]:
+    """Its day, and the line."""
+    return event["recorded"][:10], msgspec.json.encode(event)
 
 
 def audit_event(
@@ -110,13 +129,13 @@ def audit_event(
     client: str = "",
     user: str = "",
     address: str = "",
-    patient: str = "",
+    patient: str | Iterable[str] = "",
     evaluation: str = "",
     content: str = "",
     rules: Iterable[str] = (),
     outcome: str = "0",
 ) -> Json:
-    """One AuditEvent. `action` is C R or E, `what` the service or page, `content` the ruleset with its version."""
+    """One AuditEvent. `action` is C R D or E, `what` the service or page, `content` the ruleset with its version."""
     agents: list[Json] = []
     if user:
         who = {"reference": user} if user.startswith(_TYPED) else {"display": plain(user)}
@@ -125,12 +144,13 @@ def audit_event(
         agent: Json = {"who": {"display": client or "not authenticated"}, "requestor": not agents}
         agents.append(agent | ({"network": {"address": address, "type": "2"}} if address else {}))
     entities: list[Json] = []
-    if patient:
-        entities.append({
-            "what": reference(patient),
-            "type": {"system": _KIND, "code": "1"},
-            "role": {"system": _ROLE, "code": "1"},
-        })  # fmt: skip
+    for one in [patient] if isinstance(patient, str) else patient:
+        if one:
+            entities.append({
+                "what": reference(one),
+                "type": {"system": _KIND, "code": "1"},
+                "role": {"system": _ROLE, "code": "1"},
+            })  # fmt: skip
     if evaluation:
         details = [{"type": "ruleset", "valueString": content}] if content else []
         details += [{"type": "rule", "valueString": rule} for rule in rules]

@@ -40,29 +40,31 @@ class WaitsError(Exception):
 class Authenticator:
     """Checks the token of a request. Safe to use from several threads.
 
-    `clock` gives seconds since 1970; `first_time` remembers tokens where several processes serve. Raises SettingsError
-    if a client's keys cannot be read.
+    `clock` gives seconds since 1970; `first_time` remembers tokens where several processes serve. Where there are
+    sources (`ENDPLATE_SOURCES`) nobody need be trusted, and every token is refused then. Raises SettingsError if a
+    client's keys cannot be read.
     """
 
     def __init__(
         self, settings: Settings, clock: Callable[[], float] = time.time, first_time: FirstTime | None = None
     ) -> None:
-        if not settings.trusted_clients:
+        if not (settings.trusted_clients or settings.sources):
             raise SettingsError(
                 "no client is trusted: set `ENDPLATE_TRUSTED_CLIENTS` to a JSON list of {iss, one of jwks, jwks_file "
                 "and jku}, or start with `--dev` to try it out without authentication"
             )
-        if settings.public_url is None:
+        if settings.public_url is None and settings.trusted_clients:
             raise SettingsError(
                 "tokens are made out to the address of the service: set `ENDPLATE_PUBLIC_URL`, such as "
                 "`https://cds.example.org`"
             )
-        if settings.public_url.scheme != "https" and not is_loopback(settings.public_url.host or ""):
+        address = settings.public_url
+        if address is not None and address.scheme != "https" and not is_loopback(address.host or ""):
             raise SettingsError(
                 "`ENDPLATE_PUBLIC_URL` is not `https`: tokens and patient data would go in clear; put a proxy in front "
                 "that speaks TLS, and write its address"
             )
-        self._address = str(settings.public_url).rstrip("/")
+        self._address = str(address or "").rstrip("/")
         self._leeway = settings.leeway_seconds
         self._clock = clock
         self._clients = {client.iss: ClientKeys(client) for client in settings.trusted_clients}

@@ -80,7 +80,7 @@ def read_call(content: Json, hook: Hook) -> Call:
         token=_token(content.get("fhirAuthorization")),
         prefetch=prefetch or {},
         drafts=drafts,
-        selected=_selected(context, drafts),
+        selected=selected_of(context, drafts),
     )
 
 
@@ -111,7 +111,7 @@ def _drafts(context: Json, hook: Hook) -> Drafts:
     return read_drafts(bundle, _optional(context, "patientId"))
 
 
-def _selected(context: Json, drafts: Drafts) -> frozenset[str]:
+def selected_of(context: Json, drafts: Drafts) -> frozenset[str]:
     """The drafts that `selections` names (order-select), or all."""
     selections = context.get("selections")
     chosen = {one for one in selections if isinstance(one, str)} if isinstance(selections, list) else set()

@@ -22,6 +22,7 @@ from anyio import to_thread
 
 from engine.errors import InputError
 from engine.fhir import decode_json
+from engine.fhir.references import ID
 from engine.service.call import Call
 from engine.service.needs import Needs
 from engine.service.servers import allowed, beside
@@ -31,7 +32,7 @@ Json = dict[str, Any]
 
 PER_PAGE = 100
 CONNECT_SECONDS = 2.0
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_ID = re.compile(ID)
 _GONE = (404, 410)
 
 log = structlog.get_logger("endplate.service")
@@ -51,7 +52,10 @@ def http_client() -> httpx2.AsyncClient:
         follow_redirects=False,
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        headers={"Accept": "application/fhir+json", "Accept-Encoding": "identity", "User-Agent": "endplate"},
+        headers={
+            "Accept": "application/fhir+json", "Accept-Encoding": "identity", "User-Agent": "endplate",
+            "Cache-Control": "no-cache",  # a search sees what was written just before
+        },
         timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32),
     )
@@ -69,10 +73,13 @@ class Fetcher:
         """Whether anything is to be fetched, from wherever."""
         return bool(call.server) and any(self._open(call, key) for key in self._templates)
 
-    async def complete(self, client: httpx2.AsyncClient, call: Call) -> Call:
-        """The call with what could be fetched; `failures` says for each key why it could not."""
+    async def complete(self, client: httpx2.AsyncClient, call: Call, signed_in_at: str = "") -> Call:
+        """The call with what could be fetched; `failures` says for each key why it could not.
+
+        `signed_in_at`: a server that is trusted besides those of the allow-list, because the user is signed in there.
+        """
         keys = [key for key in self._templates if self._open(call, key)]
-        base = allowed(call.server, self._servers)
+        base = allowed(call.server, [*self._servers, *([signed_in_at] if signed_in_at else ())])
         if base is None:
             log.warning("not fetched", reason="the fhirServer is not on the allow-list", keys=keys)
             return msgspec.structs.replace(call, failures=dict.fromkeys(keys, "its `fhirServer` is not trusted here"))

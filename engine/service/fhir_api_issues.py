@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from engine.fhir.references import target_of
+from engine.fhir.references import patient_key, target_of
 from engine.integration.dispatch import issue
 from engine.integration.notify import history_entry
 from engine.integration.rendering import Rules
@@ -135,7 +135,7 @@ class Issues:
             found, after = list[Resource](), ""
         else:
             total, (found, after) = None, self._page(search, form)
-        self._audit(request, "E", client, patient_of(search.one("patient", "subject")))
+        self._audit(request, "E", client, patient_key(search.one("patient", "subject")))
         bundle = searchset(found, search, address=self._here, kind="DetectedIssue", total=total, after=after)
         return answered(bundle, form)
 
@@ -160,7 +160,7 @@ class Issues:
     def _changes(self, search: Asked) -> Iterator[Change]:
         """The latest versions that the store finds, in pieces: those that fit are among them."""
         after = search.after
-        patient, name = patient_of(search.one("patient", "subject")), self._issue(search)
+        patient, name = patient_key(search.one("patient", "subject")), self._issue(search)
         while True:
             with self._service.store.database.read() as connection:
                 piece = findings.search(connection, patient=patient, issue=name, after=after, limit=PIECE)
@@ -198,7 +198,7 @@ def _fits_change(change: Change, param: Param) -> bool:
         case "severity":
             return change.severity in [value.rpartition("|")[2] for value in param.values]
         case _:
-            return change.patient in [patient_of(value) for value in param.values]
+            return change.patient in [patient_key(value) for value in param.values]
 
 
 def _fits(resource: Resource, change: Change, param: Param) -> bool:
@@ -217,13 +217,6 @@ def _fits(resource: Resource, change: Change, param: Param) -> bool:
         case _:
             held = {one.get("reference") for one in resource.get("implicated", ())}
             return any(value in held or target_of(value).key in held for value in param.values)
-
-
-def patient_of(said: str) -> str:
-    """The key of a patient as a search names them; "" if nobody is named."""
-    if not said:
-        return ""
-    return target_of(said).key or said if "/" in said else f"Patient/{said}"
 
 
 def check_dates(search: Asked) -> None:

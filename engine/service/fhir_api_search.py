@@ -30,6 +30,8 @@ _VERSION: Mapping[Form, str] = {"R4": "", "R4B": "; fhirVersion=4.3", "R5": "; f
 _ALWAYS = frozenset({"_format", "_pretty"})
 _MINE = frozenset({"_count", "_summary", "_after"})
 _JSON = re.compile(r"(application/(fhir\+)?json|json|text/json|\*/\*|application/\*)\s*(;.*)?", re.IGNORECASE)
+_PIECES = re.compile(r"\\?.", re.DOTALL)
+_ESCAPED = frozenset(",|$\\")
 _DATE = re.compile(r"(eq|ge|gt|le|lt)?(\d{4}(?:-\d\d(?:-\d\d)?)?|\d{4}-\d\d-\d\dT[\d:.]{5,20}(?:Z|[+ -]\d\d:\d\d)?)")
 
 
@@ -233,12 +235,18 @@ def _counted(value: str) -> int:
 
 
 def _split(value: str) -> list[str]:
-    """At commas, but for those with a backslash before them."""
-    parts = re.split(r"(?<!\\),", value)
-    return [re.sub(r"\\([,|$\\])", r"\1", part).strip() for part in parts]
+    """At commas, but for those that a backslash escapes, as it does `|`, `$` and itself."""
+    parts = [""]
+    for piece in _PIECES.findall(value):
+        if piece == ",":
+            parts.append("")
+        else:
+            parts[-1] += piece[1:] if piece[1:] in _ESCAPED else piece
+    return [part.strip() for part in parts]
 
 
 def _joined(value: str) -> str:
+    """A value so that `_split` gives it again."""
     return re.sub(r"([\\,])", r"\\\1", value)
 
 

@@ -26,7 +26,7 @@ class RateLimit:
         now, most = self._clock(), float(self._rate * BURST_SECONDS)
         with self._lock:
             left, then = self._buckets.pop(name, (most, now))
-            left = min(most, left + (now - then) * self._rate)
+            left = min(most, left + max(now - then, 0) * self._rate)  # a clock may be set back
             may = left >= 1
             self._buckets[name] = (left - 1 if may else left, now)
             if len(self._buckets) > MOST:

@@ -10,6 +10,7 @@ from functools import cached_property
 import msgspec
 
 from engine.evaluation import Evaluator
+from engine.forms.askable import askable
 from engine.integration.rendering import Rules
 from engine.outputs.needs import fact_resources
 from engine.service.fetch import Fetcher
@@ -29,6 +30,12 @@ class Content:
         self.discovery: bytes = msgspec.json.encode(discovery(self.needs, evaluator.ruleset.title))
         self.users = 0
         self.retired = False
+
+    @cached_property
+    def askable(self) -> frozenset[str]:
+        """The facts that the forms can ask for."""
+        ruleset = self.evaluator.ruleset
+        return frozenset(askable(ruleset.facts, ruleset.content.forms.values()))
 
     @cached_property
     def rules(self) -> Rules:

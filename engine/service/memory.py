@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from engine.fhir.references import ID
 from engine.model.finding import SEVERITIES, Finding
 from engine.outputs.cards import OVERRIDE_REASONS
 from engine.outputs.markdown import plain
@@ -28,7 +29,7 @@ MONITORING = 30 * DAY
 _UNNAMED = re.compile(r"[A-Za-z]+/new-\d+")  # a draft without an id: not to be told from a new one
 _CODE = re.compile(r"[!-~]{1,100}")
 _SYSTEM = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]{1,200}")
-_REFERENCE = re.compile(r"(Practitioner|PractitionerRole)/[A-Za-z0-9\-.]{1,64}")
+_REFERENCE = re.compile(f"(Practitioner|PractitionerRole)/{ID}")
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,12 @@ def errors(*statuses: int) -> Responses:
     return {status: {"description": _ERRORS[status], "content": content} for status in statuses}
 
 
+def refused_pages(*statuses: int) -> Responses:
+    """Responses that tell people on a page why there is nothing."""
+    content = {"text/html": {"schema": {"type": "string"}}}
+    return {status: {"description": _ERRORS[status], "content": content} for status in statuses}
+
+
 def answer(kind: str, description: str = "the answer", schema: dict[str, Any] | None = None) -> Responses:
     """The response 200 of one media type."""
     return {200: {"description": description, "content": {kind: {"schema": schema or {"type": "string"}}}}}
@@ -125,6 +131,6 @@ DISCOVERY = answer(
     {"type": "object", "required": ["services"], "properties": {"services": {"type": "array"}}},
 )
 FHIR = answer("application/fhir+json", "a FHIR R4 Bundle", {"type": "object"})
-PAGE = answer("text/html", "a page without a script")
+PAGE = answer("text/html", "a page")
 CALL_BODY = _body(_CALL)
 FEEDBACK_BODY = _body(_FEEDBACK)

@@ -24,6 +24,7 @@ from engine.service.openapi import answer, errors
 from engine.service.outcome import RefusalError
 from engine.service.sources import Sources
 from engine.service.state import Service
+from engine.service.trail import received
 from engine.store import StoreError
 
 DELETED = "x-medplum-deleted-resource"
@@ -47,13 +48,12 @@ class Receiving:
         self.sources = Sources(service.settings, service.authenticator)
         self.receiver = Receiver(
             service.store.database, service.milliseconds, taken=self._count, marked=marked,
+            told=lambda letters, taken: received(service, letters, taken),
             failed=lambda error: service.failed("receiver", error),
         )  # fmt: skip
-        note = service.metrics.recovery
         self.recovery = Recovery(
-            service.store.database, self.sources.all(), self.remember,
-            note=lambda source, what: note.labels(source, what).inc(),
-        )  # fmt: skip
+            service.store.database, self.sources.all(), self.remember, name=service.name, note=self._note
+        )
 
     def step(self) -> int:
         """Fetches what is due, and shows who is silent; how much that was. Raises StoreError."""
@@ -64,10 +64,10 @@ class Receiving:
                 self._service.metrics.silent.labels(source.name, subscription).set(silent)
         return done
 
-    def prepared(self, source: Source, message: Message) -> Letter:
+    def prepared(self, source: Source, message: Message, address: str | None = None) -> Letter:
         """A message, read with the rules of now. Raises RefusalError 422 if we would have to fetch and cannot."""
         with self._service.live.used() as content:
-            letter = prepare(source, message, lookup_for(content.evaluator.ruleset.terminology))
+            letter = prepare(source, message, lookup_for(content.evaluator.ruleset.terminology), address)
         if letter.fetches and not source.fhir_url:
             raise RefusalError(422, "it names what has changed without its content, which cannot be fetched: send full "
                                     "resources, or set `fhir_url` of the source")  # fmt: skip
@@ -81,6 +81,10 @@ class Receiving:
         """Writes what waits, and ends what fetches."""
         self.recovery.close()
         self.receiver.close()
+
+    def _note(self, source: str, what: str) -> None:
+        self._service.metrics.recovery.labels(source, what).inc()
+        self._service.count({("fetch", source, what): 1})
 
     def _count(self, taken: Taken) -> None:
         counter = self._service.metrics.versions
@@ -118,7 +122,7 @@ def receiving_routes(service: Service, receiving: Receiving) -> APIRouter:
 
         def reading() -> Letter:
             message = read(request.method, path, body, deleted=deleted, base=settings.base)
-            return receiving.prepared(source, message)
+            return receiving.prepared(source, message, address_of(request))
 
         kind, outcome = "none", "refused"
         try:
@@ -136,6 +140,7 @@ def receiving_routes(service: Service, receiving: Receiving) -> APIRouter:
             raise _later("it cannot be remembered now: send it again") from None
         finally:
             metrics.received.labels(source.name, kind, outcome).inc()
+            service.count({("message", source.name, outcome, kind): 1})
         log.info("received", source=source.name, kind=kind, events=len(letter.message.events))
         return Response(letter.message.reply, media_type=_FHIR)
 

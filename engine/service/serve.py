@@ -34,6 +34,10 @@ DEV_NOTICE = """\
   Loopback only; never put real patients' data into it.
 ************************************************************************
 """
+NOBODY_TRUSTED = (
+    "no client is trusted (`ENDPLATE_TRUSTED_CLIENTS`): only sources are heard, and whatever needs a token, such as "
+    "CDS Hooks and /fhir, answers 401 to everybody"
+)
 SWITCH_SECONDS = 0.001  # after which a thread that computes lets others go on
 COLLECT = (20_000, 10, 10)  # a call makes some thousand objects, and leaves none
 _UVICORN: dict[str, Any] = {
@@ -64,6 +68,8 @@ def serve(host: str = "127.0.0.1", port: int = 8080, *, dev: bool = False) -> No
             update={"pages_url": settings.pages_url or AnyHttpUrl(f"http://{_shown(host)}:{port}"), "workers": 1}
         )
     log.warning("listening", host=host, port=port, authentication="none" if dev else "required", **settings.summary())
+    if not (dev or settings.trusted_clients):
+        log.warning(NOBODY_TRUSTED)
     if settings.workers > 1:
         store_of(settings).close()  # before there are several: what is wrong with it, or with the rules,
         evaluator_of(settings).backend.close()  # ends the start
@@ -131,7 +137,8 @@ def _settle() -> None:
 def store_of(settings: Settings, *, dev: bool = False) -> Store:
     """The store of the settings, made or upgraded; in development in memory, unless a database is named."""
     place = settings.store
-    return Store(None if dev and isinstance(place, Path) else place, connections=settings.database_connections)
+    held = None if dev and isinstance(place, Path) else place
+    return Store(held, connections=settings.database_connections, tenant=settings.tenant)
 
 
 def _close(app: FastAPI) -> None:

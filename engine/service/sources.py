@@ -18,7 +18,7 @@ from engine.errors import SettingsError
 from engine.integration.event import Source
 from engine.service.auth import Authenticator
 from engine.service.outcome import RefusalError
-from engine.settings import Settings, SourceSettings
+from engine.settings import Peer, Settings, SourceSettings
 
 SIGNATURE = "x-signature"  # hex HMAC with SHA-256 of the body
 ENDPOINT = "/fhir-hook"  # to which tokens of sources are made out
@@ -89,14 +89,20 @@ def _bytes(value: str) -> bytes:
     return value.encode("latin-1", "replace")
 
 
+def client_of(peer: Peer) -> Client | None:
+    """Who we are to a source or sink; None: nobody."""
+    if peer.key_file is None:
+        return None
+    return Client(
+        id=peer.client_id, key=peer.key_file, key_id=peer.key_id, scope=peer.scope, token_url=peer.token_url
+    )
+
+
 def _source(one: SourceSettings) -> Source:
-    client = None
-    if one.client_id and one.key_file:
-        client = Client(id=one.client_id, key=one.key_file, scope=one.scope, token_url=one.token_url)
     return Source(
         name=one.name,
         fhir_url=str(one.fhir_url or "").rstrip("/"),
-        client=client,
+        client=client_of(one),
         heartbeats={known.id: known.heartbeat_seconds for known in one.subscriptions},
     )
 
@@ -104,9 +110,6 @@ def _source(one: SourceSettings) -> Source:
 def _check(settings: Settings) -> None:
     """Raises SettingsError where sources contradict each other, or nobody could be one."""
     where = "`ENDPLATE_SOURCES`"
-    names = [one.name for one in settings.sources]
-    if len(set(names)) < len(names):
-        raise SettingsError(f"{where}: two sources have the same name")
     trusted = {client.iss for client in settings.trusted_clients}
     for one in settings.sources:
         ways = [bool(one.secret), bool(one.hmac_secret), bool(one.iss), bool(one.proxy_identity)]
@@ -118,8 +121,6 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{where}: the `iss` of `{one.name}` is not among `ENDPLATE_TRUSTED_CLIENTS`")
         if one.proxy_identity and not settings.proxies:
             raise SettingsError(f"{where}: `{one.name}` is named by a proxy: set `ENDPLATE_PROXIES`")
-        if bool(one.client_id) != bool(one.key_file):
-            raise SettingsError(f"{where}: `{one.name}`: `client_id` and `key_file` belong together")
         if one.client_id and not one.fhir_url:
             raise SettingsError(f"{where}: `{one.name}`: `client_id` is for fetching: set `fhir_url`")
     urls = {str(one.fhir_url).rstrip("/") for one in settings.sources if one.fhir_url and not one.unique_ids}

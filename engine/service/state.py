@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 
@@ -12,6 +14,7 @@ from engine.errors import EndplateError
 from engine.evaluation import Evaluator
 from engine.integration.dispatch import Subscribers
 from engine.integration.rendering import Rules
+from engine.model.figure import Figure
 from engine.service.audit import Audit
 from engine.service.auth import Authenticator
 from engine.service.backlog import Backlog
@@ -21,6 +24,8 @@ from engine.service.metrics import Metrics
 from engine.service.outcome import RefusalError
 from engine.settings import Settings
 from engine.store import Store, StoreError
+
+Named = tuple[str, ...]  # what, name, outcome, detail: engine.model.figure
 
 log = structlog.get_logger("endplate.service")
 
@@ -41,6 +46,7 @@ class Service:
         now: Callable[[], datetime],
         load: Callable[[], Evaluator] | None = None,
     ) -> None:
+        self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"  # unlike that of any other process, now and ever
         self.settings = settings
         self.authenticator = authenticator
         self.store = store
@@ -54,6 +60,8 @@ class Service:
         self.backlog = Backlog(
             store, alone=self.alone, failed=lambda error: self.failed("store", error), written=self.upkeep
         )
+        if self.alone:
+            store.alone()
         self.page_key = store.secret("page")
         self.subscribers: Subscribers | None = None  # whom we tell of findings, if anybody may subscribe
         self.wake: Callable[[], None] = lambda: None  # somebody is to be decided on
@@ -107,6 +115,13 @@ class Service:
         except StoreError as error:
             self.failed("store", error)
             raise RefusalError(503, refusal) from None
+
+    def count(self, figures: Mapping[Named, int]) -> None:
+        """Adds to the figures of today that operators are shown: (what, name, outcome, detail) -> how many."""
+        if not figures:
+            return
+        day = self.today().isoformat()
+        self.backlog.count({Figure(day, *one): number for one, number in figures.items()})
 
     def rules(self) -> Rules:
         """The texts of the rules that answer now."""

@@ -5,16 +5,14 @@ There are none unless somebody sends (`ENDPLATE_SOURCES`), is told (`ENDPLATE_SI
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI
 
-from engine.client.smart import Client
 from engine.errors import EndplateError, SettingsError
 from engine.evaluation import Evaluator
 from engine.integration.deciding import Decider, Matching
@@ -22,8 +20,12 @@ from engine.integration.deliver import Dispatcher, Sink, Target
 from engine.integration.delivering import Lane
 from engine.integration.meter import Meter
 from engine.integration.worker import Workers
+from engine.model.figure import SENT
+from engine.model.problem import Problem
 from engine.service.metrics import Metrics
-from engine.service.state import Service
+from engine.service.sources import client_of
+from engine.service.state import Named, Service
+from engine.service.trail import decided
 from engine.settings import Settings, SinkSettings
 from engine.store import subscriptions
 from engine.store.outbox import Waiting
@@ -45,8 +47,8 @@ class Working:
     ) -> None:
         self._service = service
         settings, database = service.settings, service.store.database
-        meter = Counted(service.metrics)
-        name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        meter = Counted(service)
+        name = service.name
         self.sinks = {f"sink/{one.name}": self._sink(one) for one in settings.sinks}
         dispatchers: dict[str, Dispatcher] = {**self.sinks}
         if subscribers is not None:
@@ -60,12 +62,15 @@ class Working:
             sinks=[one.name for one in settings.sinks],
             meter=meter,
             matching=matching,
+            told=lambda evaluations: decided(service, evaluations),
         )
         lanes = {
             lane: Lane(lane, database, dispatcher, name=name, now=service.milliseconds, meter=meter)
             for lane, dispatcher in dispatchers.items()
         }
-        self.workers = Workers(database, decider, lanes, now=service.milliseconds, meter=meter, recover=step)
+        self.workers = Workers(
+            database, decider, lanes, name=name, now=service.milliseconds, meter=meter, recover=step
+        )
         service.wake = self.workers.wake
 
     def close(self) -> None:
@@ -92,15 +97,10 @@ class Working:
             yield content.evaluator
 
     def _sink(self, given: SinkSettings) -> Sink:
-        client = None
-        if given.key_file is not None:
-            client = Client(
-                id=given.client_id, key=given.key_file, key_id=given.key_id, scope=given.scope,
-                token_url=given.token_url,
-            )  # fmt: skip
         target = Target(
-            name=given.name, url=str(given.url), version=given.version, fallback=given.fallback, client=client
-        )
+            name=given.name, url=str(given.url), version=given.version, fallback=given.fallback,
+            client=client_of(given),
+        )  # fmt: skip
         try:
             return Sink(target, self._service.store.database, self._service.rules)
         except EndplateError as error:
@@ -130,23 +130,31 @@ def attach(app: FastAPI) -> Working | None:
 
 
 class Counted(Meter):
-    """Counts for Prometheus."""
+    """Counts for Prometheus, and for the page of operators."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._metrics: Metrics = service.metrics
         self._lanes: set[str] = set()
 
     def changed(self, kind: str) -> None:
         self._metrics.changes.labels(kind).inc()
+        self._service.count({("change", "findings", kind): 1})
 
     def decided(self, patients: int) -> None:
         self._metrics.decisions.inc(patients)
+        self._service.count({("evaluation", SENT, "decided"): patients})
 
-    def disagreed(self) -> None:
-        self._metrics.disagreements.inc()
+    def evaluated(self, problems: Sequence[Problem], disagreements: Sequence[str]) -> None:
+        counted = Counter[Named](("problem", SENT, problem.code) for problem in problems)
+        counted.update(("differs", rule) for rule in disagreements)
+        self._service.count(counted)
+        if disagreements:
+            self._metrics.disagreements.inc()
 
     def delivered(self, lane: str, outcome: str) -> None:
         self._metrics.deliveries.labels(lane, outcome).inc()
+        self._service.count({("delivery", lane, outcome): 1})
 
     def failed(self, part: str) -> None:
         self._metrics.failures.labels(part).inc()

@@ -6,7 +6,8 @@ and takes a second for each answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ MAIN = "HapiPeer"
 ARCHIVE = "classes.jsa"
 ARCHIVE_SECONDS = 600
 PER_TRANSACTION = 200
+AGAIN_S, QUIET_S = 1.0, 1.0  # for which a subscription is waited for; nothing more is on its way
 HEAP = {"r4": "1g", "r5": "1500m"}
 RIVAL = "-Dpeer.config=endplate.peers.Rival"
 
@@ -126,6 +128,40 @@ class Hapi:
     def _json(response: httpx2.Response) -> Json:
         assert response.is_success, (response.status_code, response.text[:2000])
         return response.json() if response.content else {}
+
+
+def awake(probe: Callable[[], object], arrived: Callable[[], int], seconds: float = 120) -> int:
+    """Waits until a subscription matches, which HAPI does some moment after it says `active`; what has arrived by then.
+
+    `probe` writes something that it matches, another version each time; `arrived` counts what has come. Probes are sent
+    until one has arrived. The last one follows when no other is on its way: whatever comes after it is no probe.
+    """
+    until, before = time.monotonic() + seconds, arrived()
+    while arrived() == before:
+        assert time.monotonic() < until, "the subscription is active and tells of nothing"
+        probe()
+        _comes(lambda: arrived() > before, AGAIN_S)
+    before = calm(arrived)
+    probe()
+    assert _comes(lambda: arrived() > before, seconds), "the subscription told of something, and then of nothing"
+    return calm(arrived)
+
+
+def calm(arrived: Callable[[], int]) -> int:
+    """What has arrived when nothing has come for a while."""
+    before, now = -1, arrived()
+    while before < now:
+        before = now
+        time.sleep(QUIET_S)
+        now = arrived()
+    return now
+
+
+def _comes(what: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not (so := what()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return so
 
 
 @contextmanager

@@ -74,11 +74,11 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def stop(self, seconds: float = STOP_SECONDS) -> None:
+    def stop(self, seconds: float = STOP_SECONDS, how: signal.Signals | None = None) -> None:
         """Ask it to stop; after a while make it."""
         if self._process is None:
             return
-        self._process.send_signal(self._stop)
+        self._process.send_signal(how or self._stop)
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import sys
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 import httpx2
 import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
 from peers.camel import Camel
 from peers.hapi import RIVAL, Hapi, on_disk
 from peers.keep import kept
 from peers.postgres import Postgres
 from peers.server import Server, ServerError
-from peers.token_endpoint import TokenEndpoint
+from peers.token_endpoint import App, Person, TokenEndpoint
 
 
 def patient(identity: str) -> dict[str, object]:
@@ -67,6 +73,70 @@ def test_a_token_is_given_for_a_proof_once(token_endpoint: TokenEndpoint) -> Non
         assert client.ask(assertion=client.assertion(aud="https://example.org")).status_code == 401
         assert client.ask(assertion=client.assertion(exp=1)).status_code == 401
         assert client.ask("system/Condition.rs").status_code == 400
+
+
+def test_an_app_gets_a_token_for_the_patient_of_the_launch_alone(hapi: Hapi, token_endpoint: TokenEndpoint) -> None:
+    mine, other = str(uuid4()), str(uuid4())
+    hapi.put([patient(mine), patient(other)])
+    app = token_endpoint.register_app("https://app.example.org/back", hapi.guarded)
+    launch = token_endpoint.launch(patient=mine, encounter="e", appContext="x")
+    said = signed_in(token_endpoint, app, hapi.guarded, launch)
+    assert (said["patient"], said["encounter"], said["appContext"]) == (mine, "e", "x")
+    assert said["scope"].split() == SCOPES
+    keys = KeySet.import_key_set(httpx2.get(f"{token_endpoint.issuer}/jwks", timeout=30).json())
+    claims = jwt.decode(said["id_token"], keys, algorithms=["RS256"]).claims
+    assert claims["fhirUser"] == f"{hapi.guarded}/Practitioner/anna"
+    assert (claims["nonce"], claims["aud"]) == ("once", app.client_id)
+
+    def status(path: str, method: str = "GET") -> int:
+        headers = {"Authorization": f"Bearer {said['access_token']}"}
+        return httpx2.request(method, f"{hapi.guarded}/{path}", headers=headers, timeout=30).status_code
+
+    assert status(f"Patient/{mine}") == 200
+    assert status(f"Observation?patient={mine}") == 200
+    assert status(f"Observation?subject=Patient/{mine}") == 200
+    assert status(f"Patient/{other}") == 403
+    assert status(f"Observation?patient={other}") == 403
+    assert status("Observation") == 403
+    assert status(f"Condition?patient={mine}") == 403
+    assert status(f"Patient/{mine}", "DELETE") == 403
+
+
+def test_an_app_for_another_server_or_with_an_unknown_launch_gets_no_code(token_endpoint: TokenEndpoint) -> None:
+    app = token_endpoint.register_app("https://app.example.org/back", "https://fhir.example.org")
+    for aud, launch in (("https://evil.example.org", token_endpoint.launch()), ("https://fhir.example.org", "made-up")):
+        back = came_back(token_endpoint, app, aud, launch)
+        assert back["error"] == "invalid_request"
+    assert came_back(token_endpoint, app, "https://fhir.example.org", "", allows=False)["error"] == "access_denied"
+
+
+SCOPES = ["openid", "fhirUser", "launch", "patient/Patient.rs", "patient/Observation.rs"]
+VERIFIER = "a verifier of at least forty-three characters, made once".replace(" ", "-").replace(",", "")
+
+
+def came_back(endpoint: TokenEndpoint, app: App, aud: str, launch: str, *, allows: bool = True) -> dict[str, str]:
+    """What an app is told in the address to which the browser comes back."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+    query = {
+        "response_type": "code", "client_id": app.client_id, "redirect_uri": "https://app.example.org/back",
+        "scope": " ".join(SCOPES), "state": "s", "nonce": "once", "aud": aud, "code_challenge": digest,
+        "code_challenge_method": "S256", **({"launch": launch} if launch else {}),
+    }  # fmt: skip
+    with httpx2.Client(timeout=30) as browser:
+        address = Person(allows=allows).answer(browser, f"{endpoint.issuer}/auth?{urlencode(query)}")
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+def signed_in(endpoint: TokenEndpoint, app: App, aud: str, launch: str) -> dict[str, Any]:
+    """What the endpoint says to an app whose user has signed in."""
+    form = {
+        "grant_type": "authorization_code", "code": came_back(endpoint, app, aud, launch)["code"],
+        "redirect_uri": "https://app.example.org/back", "client_id": app.client_id, "code_verifier": VERIFIER,
+    }  # fmt: skip
+    response = httpx2.post(endpoint.address, data=form, timeout=30)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
 
 
 def test_a_token_ends(hapi: Hapi, token_endpoint: TokenEndpoint) -> None:

@@ -1,4 +1,8 @@
-"""An OAuth server (oidc-provider): clients prove who they are by a key (private_key_jwt) and get tokens as JWT."""
+"""An OAuth server (oidc-provider): clients prove who they are by a key (private_key_jwt) and get tokens as JWT.
+
+Persons sign in there too (SMART App Launch): `register_app` makes an app known, `launch` what an EHR sends along, and a
+Person answers the pages of the server as somebody with a browser does.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from peers.build import built, found
@@ -63,6 +68,42 @@ class Client:
         return self.key.as_dict(private=True) | {"alg": self.algorithm}
 
 
+class App(msgspec.Struct, frozen=True):
+    """An app that is registered; `key` is None for a public one."""
+
+    client_id: str
+    key: ECKey | None
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Who answers the pages of the server: the reference that is typed in, and the id of the patient that is chosen."""
+
+    user: str = "Practitioner/anna"
+    patient: str = ""
+    allows: bool = True
+
+    def answer(self, browser: httpx2.Client, address: str) -> str:
+        """Where the server sends the browser, which follows no redirect by itself, once all is answered."""
+        issuer = origin(address)
+        response = browser.get(address)
+        while True:
+            if response.is_redirect:
+                address = str(response.url.join(response.headers["location"]))
+                if origin(address) != issuer:
+                    return address
+                response = browser.get(address)
+            else:
+                assert response.status_code == 200, response.text
+                signs_in = 'name="user"' in response.text
+                form = {"user": self.user} if signs_in else {"answer": "allow" if self.allows else "deny"}
+                form |= {"patient": self.patient} if 'name="patient"' in response.text else {}
+                response = browser.post(response.url, data=form)
+
+
+def origin(address: str) -> str:
+    return address.partition("?")[0].rpartition("://")[2].partition("/")[0]
+
+
 class TokenEndpoint:
     """A running endpoint."""
 
@@ -88,6 +129,31 @@ class TokenEndpoint:
         response = httpx2.post(f"{self.issuer}/reg", json=metadata, timeout=30, trust_env=False)
         assert response.status_code == 201, response.text
         return Client(self.address, response.json()["client_id"], key, algorithm, scope)
+
+
+    def register_app(
+        self, back: str, fhir: str, *, public: bool = True, renewable: bool = False, seconds: int = 300
+    ) -> App:
+        """A new app for the FHIR server, to which browsers return at `back`; `renewable`: it gets refresh tokens."""
+        key = None if public else ECKey.generate_key("P-384", {"kid": "app", "use": "sig", "alg": "ES384"})
+        metadata = {
+            "grant_types": ["authorization_code", *(["refresh_token"] if renewable else [])],
+            "response_types": ["code"],
+            "redirect_uris": [back],
+            "token_endpoint_auth_method": "none" if key is None else "private_key_jwt",
+            "token_seconds": seconds,
+            "fhir": fhir,
+        }
+        if key is not None:
+            metadata |= {"jwks": KeySet([key]).as_dict(private=False), "token_endpoint_auth_signing_alg": "ES384"}
+        response = httpx2.post(f"{self.issuer}/reg", json=metadata, timeout=30, trust_env=False)
+        assert response.status_code == 201, response.text
+        return App(response.json()["client_id"], key)
+
+    def launch(self, **context: str) -> str:
+        """What an EHR sends along when it opens an app with this `patient`, `encounter`, `appContext`."""
+        response = httpx2.post(f"{self.issuer}/launches", json=context, timeout=30, trust_env=False)
+        return str(response.json()["launch"])
 
 
 @contextmanager

@@ -232,6 +232,28 @@ def test_a_diagnosis_that_is_added_is_held_against_the_record(client: TestClient
     assert all("Condition/new" in card["detail"] for card in content["cards"])
 
 
+def test_a_diagnosis_that_is_added_gives_what_the_same_record_gives_elsewhere(
+    client: TestClient, evaluator: Evaluator, day: Day, cases: list[tuple[Json, date]]
+) -> None:
+    service = "endplate-problem-list-item-create"
+    with_cards = 0
+    for composed, now in cases:
+        resources = resources_of(composed)
+        added = [one for one in resources if one["resourceType"] == "Condition"][:1]
+        if not added:
+            continue
+        day.value = now
+        rest = [one for one in resources if one not in added]
+        context = context_of(resources) | {"conditions": bundle(*added)}
+
+        content = checked(client, service, request(service, prefetch=prefetched(rest), context=context))
+
+        shown = seen(evaluated(evaluator, composed, now), "order", [f"Condition/{one['id']}" for one in added])
+        assert [(c["summary"], c["indicator"]) for c in content["cards"]] == expected_cards(evaluator, shown)
+        with_cards += bool(content["cards"])
+    assert with_cards > 10
+
+
 # -- what the response says of itself
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,17 @@ from requests_kit import Day, bundle, condition, order, patient, request
 from starlette.testclient import TestClient
 
 from engine.evaluation import Evaluator
+from engine.model.figure import Figure
+from engine.service import backlog as module
 from engine.service.app import create_app
 from engine.service.backlog import MOST_BYTES, Backlog
 from engine.service.lanes import SMALL, Lanes
 from engine.settings import Settings
-from engine.store import Kept, Shown, Store, StoreError
+from engine.store import Kept, Shown, Store, StoreError, figures
 
 SIGN = "endplate-order-sign"
 NOW = 1_000
+NO_FIGURES: Mapping[Figure, int] = {}
 
 
 class Odd(Store):
@@ -31,12 +34,14 @@ class Odd(Store):
         self.broken = False
         self.writings: list[tuple[int, int]] = []
 
-    def remember(self, shown: Iterable[Shown], kept: Iterable[Kept]) -> None:
+    def remember(
+        self, shown: Iterable[Shown], kept: Iterable[Kept], counted: Mapping[Figure, int] = NO_FIGURES
+    ) -> None:
         shown, kept = list(shown), list(kept)
         if self.broken or any(one.user == "bad" for one in shown):
             raise StoreError("the store cannot be written: no space left")
         self.writings.append((len(shown), len(kept)))
-        super().remember(shown, kept)
+        super().remember(shown, kept, counted)
 
     def check(self) -> None:
         if self.broken:
@@ -187,6 +192,102 @@ def test_many_threads_lose_nothing(store: Odd) -> None:
 
     numbers = [100 * start + number for start in range(4) for number in range(50)]
     assert all(store.shown(str(number), "c") and store.kept(str(number), NOW) for number in numbers)
+
+
+# -- figures
+
+TOLD = Figure("2026-03-01", "evaluation", "hook", "cards")
+
+
+def counted(store: Store) -> dict[Figure, int]:
+    with store.database.read() as connection:
+        return figures.since(connection, "")
+
+
+def test_figures_are_written_with_what_waits(store: Odd) -> None:
+    backlog = Backlog(store)
+
+    for number in range(20):
+        backlog.add([card(str(number))])
+        backlog.count({TOLD: 1})
+
+    assert eventually(lambda: counted(store) == {TOLD: 20})
+    assert store.writings == [(20, 0)]
+
+
+def test_figures_alone_are_written_some_seconds_later(store: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIGURES", 0.3)
+    backlog = Backlog(store)
+    backlog.count({TOLD: 1})
+    backlog.count({TOLD: 2})
+
+    time.sleep(0.1)
+    assert store.writings == []
+    assert eventually(lambda: counted(store) == {TOLD: 3})
+    assert store.writings == [(0, 0)]
+
+
+def test_cards_do_not_wait_for_the_time_of_figures(store: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIGURES", 1000)
+    backlog = Backlog(store)
+    backlog.count({TOLD: 1})
+    time.sleep(0.05)
+    backlog.add([card("a")])
+
+    assert eventually(lambda: store.shown("a", "c"))
+    assert counted(store) == {TOLD: 1}
+
+
+def test_where_others_read_the_store_figures_wait_all_the_same(store: Odd) -> None:
+    backlog = Backlog(store, alone=False)
+    backlog.count({TOLD: 1})
+    backlog.add([card("a")])
+    assert counted(store) == {}
+    backlog.close()
+    assert counted(store) == {TOLD: 1}
+
+
+def test_no_figure_is_lost_or_counted_twice_where_the_store_fails(store: Odd) -> None:
+    backlog = Backlog(store)
+    store.broken = True
+    backlog.count({TOLD: 1})
+    with pytest.raises(StoreError):
+        backlog.flush()
+    backlog.count({TOLD: 1})
+    store.broken = False
+    assert eventually(lambda: not backlog.failing)
+    backlog.count({TOLD: 1})
+    backlog.add([card("a"), card("b", user="bad")])  # one of which the store does not take
+    backlog.flush()
+    assert counted(store) == {TOLD: 3}
+    assert store.shown("a", "c")
+
+
+def test_many_threads_count_everything(store: Odd) -> None:
+    backlog = Backlog(store)
+
+    def some() -> None:
+        for number in range(100):
+            backlog.count({TOLD: 1})
+            if number % 20 == 0:
+                backlog.flush()
+
+    threads = [threading.Thread(target=some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    backlog.close()
+    assert counted(store) == {TOLD: 400}
+
+
+def test_a_store_that_was_closed_is_not_written_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIGURES", 0.05)
+    store = Store()
+    backlog = Backlog(store)
+    backlog.count({TOLD: 1})
+    store.close()
+    assert eventually(lambda: backlog._thread is None)
 
 
 # -- in the service

@@ -12,6 +12,7 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
@@ -34,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("conformance.yaml")
 SCHEMAS = ROOT / "tests" / "schemas"
 PAGES = "https://cds.example.org"
+EHR = "https://ehr.example.org/fhir"
+SMART = [{"name": "ehr", "fhir_url": EHR, "client_id": "endplate"}]
 EACH = 12  # every twelfth vignette, and every third that has a draft order
 ALS, MG = "86044005", "91637004"
 ABSOLUTE = re.compile(r"https?://[^\s/]+(/\S*)?")
@@ -41,7 +44,8 @@ ABSOLUTE = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 @pytest.fixture(scope="module")
 def linked(evaluator: Evaluator, day: Day) -> Iterator[TestClient]:
-    with TestClient(create_app(evaluator, Settings(pages_url=PAGES), dev=True, today=day)) as client:
+    settings = Settings(pages_url=PAGES, smart_servers=SMART)
+    with TestClient(create_app(evaluator, settings, dev=True, today=day)) as client:
         yield client
 
 
@@ -64,7 +68,8 @@ def answers(linked: TestClient, evaluator: Evaluator, day: Day) -> list[Json]:
         services = ["endplate-patient-view", *(["endplate-order-select", "endplate-order-sign"] if drafts else [])]
         for service in services:
             context = {"patientId": who} | ({"draftOrders": bundle(*drafts)} if drafts else {})
-            found.append((service, request(service, prefetch=held, context=context)))
+            launches = {"fhirServer": EHR} if number % 2 else {}
+            found.append((service, request(service, prefetch=held, context=context, **launches)))
     added = {"patient": patient(), "medications": bundle(order("q", "quinine", status="active"))}
     service = "endplate-problem-list-item-create"
     found.append((service, request(service, prefetch=added, context={"conditions": bundle(condition(MG, "new"))})))
@@ -90,6 +95,10 @@ def actions_of(cards: list[Json]) -> list[Json]:
 
 def links_of(cards: list[Json]) -> list[Json]:
     return [one for card in cards for one in card["links"]]
+
+
+def absolute_of(card: Json) -> list[Json]:
+    return [one for one in card["links"] if one["type"] == "absolute"]
 
 
 # -- JSON, discovery, addresses
@@ -156,7 +165,8 @@ def test_a_source_has_a_label_an_absolute_url_no_icon_and_a_topic(cards: list[Js
         source = card["source"]
         assert source.keys() == {"label", "url", "topic"}
         assert source["label"].startswith("Endplate: ")
-        assert source["url"] == f"{PAGES}/rules/{source['topic']['code']}"
+        page = rf"{re.escape(PAGES)}/rules/{re.escape(source['topic']['code'])}\?evaluation=[0-9a-f]{{64}}"
+        assert re.fullmatch(page, source["url"])
         assert all(isinstance(source["topic"][name], str) for name in ("system", "code", "display"))
 
 
@@ -196,12 +206,22 @@ def test_every_reason_to_override_is_a_coding_with_a_display(cards: list[Json]) 
             assert all(isinstance(text, str) and text for text in reason.values())
 
 
-def test_links_are_absolute_and_have_no_context_of_an_app(cards: list[Json]) -> None:
+def test_links_have_a_label_an_address_and_a_type(cards: list[Json]) -> None:
     for link in links_of(cards):
-        assert link.keys() == {"label", "url", "type"}
-        assert link["type"] == "absolute"
+        assert link["type"] in {"absolute", "smart"}
         assert link["label"]
         assert ABSOLUTE.fullmatch(link["url"])
+    assert {link["type"] for link in links_of(cards)} == {"absolute", "smart"}
+
+
+def test_only_the_link_to_the_app_has_a_context_which_is_a_string(cards: list[Json]) -> None:
+    for link in links_of(cards):
+        named = {"label", "url", "type"}
+        assert link.keys() == (named | {"appContext"} if link["type"] == "smart" else named)
+        if link["type"] == "smart":
+            assert link["url"] == f"{PAGES}/smart/launch"
+            assert isinstance(link["appContext"], str)
+            assert json.loads(link["appContext"]).keys() == {"evaluation", "issue"}
 
 
 def test_each_card_links_to_the_page_of_its_own_evaluation_and_to_its_rules(
@@ -209,7 +229,7 @@ def test_each_card_links_to_the_page_of_its_own_evaluation_and_to_its_rules(
 ) -> None:
     for answer in answers[::6]:
         for card in answer["cards"]:
-            explained, *rules = [link["url"].removeprefix(PAGES) for link in card["links"]]
+            explained, *rules = [link["url"].removeprefix(PAGES) for link in absolute_of(card)]
             assert answer["extension"]["org.endplate.evaluation"]["id"] in linked.get(explained).text
             assert rules
             assert all(linked.get(rule).status_code == 200 for rule in rules)
@@ -223,7 +243,7 @@ def test_each_finding_of_a_card_can_be_created_as_a_detected_issue(cards: list[J
         assert issues
         named = {issue["code"]["coding"][0]["code"] for issue in issues}
         assert card["source"]["topic"]["code"] in named
-        assert named == {link["url"].rpartition("/")[2] for link in card["links"][1:]}
+        assert named == {urlsplit(link["url"]).path.rpartition("/")[2] for link in absolute_of(card)[1:]}
         assert all(issue["implicated"] for issue in issues)
 
 

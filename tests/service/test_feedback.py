@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from requests_kit import HOOKS
 from starlette.testclient import TestClient
 
 from engine.service.feedback import MOST, Feedback
@@ -77,6 +78,14 @@ def test_older_forms_of_reasons_and_suggestions_are_read(client: TestClient, kep
 
     assert feedback.reason == ("s", "planned")
     assert feedback.suggestions == ("one", "two")
+
+
+@pytest.mark.parametrize("service", HOOKS)
+def test_every_service_takes_feedback(client: TestClient, kept: list[Feedback], service: str) -> None:
+    kept.clear()
+
+    assert client.post(f"/cds-services/{service}/feedback", json={"feedback": [OVERRIDDEN]}).status_code == 200
+    assert [one.card for one in kept] == [OVERRIDDEN["card"]]
 
 
 def test_a_card_that_nobody_knows_is_no_error(client: TestClient, kept: list[Feedback]) -> None:

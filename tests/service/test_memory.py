@@ -17,7 +17,7 @@ from engine.service.answer import EXTENSION
 from engine.service.app import create_app
 from engine.service.memory import DAY, HOUR, Situation, mitigations, silent
 from engine.settings import Settings
-from engine.store import Acknowledged, Store
+from engine.store import Acknowledged, Database, Store
 
 Json = dict[str, Any]
 VIEW, SIGN = "endplate-patient-view", "endplate-order-sign"
@@ -255,6 +255,14 @@ def test_the_same_feedback_twice_counts_once(remembering: TestClient) -> None:
 
     [issue] = issues_in(seen(remembering, SIGN, body)[0])
     assert len(issue["mitigation"]) == 1
+
+
+def test_where_nobody_has_said_anything_the_store_is_not_read(
+    remembering: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "read", None)  # whoever reads fails
+
+    assert viewed(remembering)
 
 
 def test_a_store_that_fails_costs_the_memory_and_not_the_cards(evaluator: Evaluator, day: Day) -> None:

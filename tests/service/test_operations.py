@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,13 @@ from requests_kit import Day, bundle, condition, order, patient, request
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from engine.errors import RulesetError
+from engine.errors import BackendError, RulesetError
 from engine.evaluation import Evaluator
-from engine.inference.port import Backend, Begun
+from engine.inference.backends import Both
+from engine.inference.plain import PlainBackend
+from engine.inference.port import Backend, Begun, Inference, Part
+from engine.outputs.cards import cards_response
+from engine.rules.program import Conclusions
 from engine.service.answer import EXTENSION
 from engine.service.app import create_app
 from engine.service.audit import Audit
@@ -72,6 +78,87 @@ def test_figures_count_requests_cards_and_feedback_by_rule_and_hold_no_patient_d
     assert "Zaphod" not in figures
 
 
+# -- what is held against the answer
+
+
+class Other:
+    """A shadow of plain that says what it is told to. `told`: in which order it was asked and heard."""
+
+    def __init__(self, answer: Conclusions | BackendError, told: list[str]) -> None:
+        self._answer = answer
+        self._told = told
+
+    def ask(self, values: Mapping[str, str], part: Part = "patient") -> Callable[[], Inference]:
+        self._told.append(f"asked of the {part}")
+        return partial(self._answered, part)
+
+    def _answered(self, part: Part) -> Inference:
+        self._told.append(f"heard of the {part}")
+        if isinstance(self._answer, BackendError):
+            raise self._answer
+        return Inference(self._answer)
+
+    def close(self) -> None: ...
+
+
+def signed_beside(
+    answer: Conclusions | BackendError, evaluator: Evaluator, day: Day, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Json, str, list[Any]]:
+    """The answer to a call that is held against a shadow, the figures, and the log."""
+
+    def rendered(*given: Any, **options: Any) -> Any:
+        told.append("cards were made")
+        return cards_response(*given, **options)
+
+    monkeypatch.setattr("engine.service.answer.cards_response", rendered)
+    program = evaluator.ruleset.program
+    beside = Evaluator(evaluator.ruleset, Both(PlainBackend(program), Other(answer, told)))
+    client = TestClient(create_app(beside, Settings(), dev=True, today=day))
+    with capture_logs() as logs:
+        response = client.post(SIGN, json=signing())
+    assert response.status_code == 200
+    return response.json(), client.get("/metrics").text, logs
+
+
+def test_a_shadow_that_gives_no_answer_is_said_logged_and_counted_and_costs_no_card(
+    evaluator: Evaluator, day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, figures, logs = signed_beside(BackendError("it ended"), evaluator, day, [], monkeypatch)
+
+    assert content["cards"]
+    assert set(content["extension"][EXTENSION]["notes"]) == {"it ended"}
+    assert 'endplate_failures_total{part="backend"} 1.0' in figures
+    [said] = [one for one in logs if one["event"] == "answered by plain alone"]
+    assert (said["log_level"], set(said["reasons"])) == ("error", {"it ended"})
+
+
+def test_a_shadow_that_disagrees_is_logged_and_counted_and_changes_no_card(
+    evaluator: Evaluator, day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Conclusions(values={"nobody": "present"}, cases={})
+
+    content, figures, logs = signed_beside(other, evaluator, day, [], monkeypatch)
+
+    alone = TestClient(create_app(evaluator, Settings(), dev=True, today=day)).post(SIGN, json=signing()).json()
+    assert content["cards"] == alone["cards"]
+    assert "endplate_disagreements_total 1.0" in figures
+    [said] = [one for one in logs if one["event"] == "backends disagree"]
+    assert "nobody: plain missing, durable present" in said["rules"]
+
+
+def test_the_shadow_works_while_cards_are_made(evaluator: Evaluator, day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    signed_beside(BackendError("it ended"), evaluator, day, told, monkeypatch)
+
+    parts = ("patient", "order")
+    assert told == [
+        *(f"asked of the {one}" for one in parts),
+        "cards were made",
+        *(f"heard of the {one}" for one in parts),
+    ]
+
+
 # -- limits
 
 
@@ -86,6 +173,14 @@ def test_a_client_that_asks_too_often_waits_and_another_does_not() -> None:
     assert limit.wait("a") == 0.0
     assert limit.wait("a") > 0
     assert [RateLimit(0, lambda: 0.0).wait("a") for _ in range(10)] == [0.0] * 10
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
+    time_is = [10_000.0]
+    limit = RateLimit(2, lambda: time_is[0])
+    assert limit.wait("a") == 0
+    time_is[0] -= 3600
+    assert limit.wait("a") == 0
 
 
 def test_the_memory_of_a_limit_is_bounded() -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
+import msgspec
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir_server import ALS, MG
@@ -22,6 +23,7 @@ from engine.evaluation import Evaluator
 from engine.outputs.cards import EXPLAINED
 from engine.service.answer import EXTENSION
 from engine.service.app import create_app
+from engine.service.audit import Audit
 from engine.settings import Settings
 
 Json = dict[str, Any]
@@ -79,8 +81,85 @@ def test_a_card_links_to_its_evaluation_and_to_its_rules(linked: TestClient, eva
     assert content["extension"][EXTENSION]["id"] in text
     assert evaluator.ruleset.hash[:12] in text
     rule = card["source"]["topic"]["code"]
-    assert f'href="../rules/{rule}"' in page.text
-    assert card["source"]["url"] == f"{PAGES}/rules/{rule}"
+    name = link(card).rpartition("/")[2]
+    assert f'href="../rules/{rule}?evaluation={name}"' in page.text
+    assert card["source"]["url"] == f"{PAGES}/rules/{rule}?evaluation={name}"
+    assert link(card, card["source"]["topic"]["display"]) == f"/rules/{rule}?evaluation={name}"
+    assert EXPLAINED == "Why: this evaluation in full"
+
+
+def test_a_rule_is_shown_with_the_very_evaluation_of_the_card(linked: TestClient, evaluator: Evaluator) -> None:
+    card = signed(linked)["cards"][0]
+    path = card["source"]["url"].removeprefix(PAGES)
+
+    text = html.unescape(linked.get(path).text)
+
+    assert card["summary"] in text
+    assert "Why, in this evaluation" in text and "MedicationRequest/a" in text
+    assert "Condition/mg" in text  # the tree goes down to the resources
+    assert evaluator.ruleset.info[card["source"]["topic"]["code"]].purpose in text
+    assert "Why, in this evaluation" not in linked.get(path.partition("?")[0]).text
+
+
+def test_a_rule_without_a_finding_says_why_there_is_none(linked: TestClient) -> None:
+    name = link(signed(linked)["cards"][0]).rpartition("/")[2]
+
+    text = html.unescape(linked.get(f"/rules/mimic-mmn?evaluation={name}").text)
+
+    assert "It cannot be decided" in text or "It does not hold" in text
+
+
+def test_the_rules_of_today_do_not_explain_what_was_found_by_others(
+    linked: TestClient, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = signed(linked)["cards"][0]
+    rule = card["source"]["topic"]["code"]
+    ruleset = evaluator.ruleset
+    fewer = {name: info for name, info in ruleset.info.items() if name != rule}
+
+    def load(info: Any) -> Evaluator:
+        return Evaluator(msgspec.structs.replace(ruleset, hash="0" * 16, info=info))
+
+    service = linked.app.state.service  # type: ignore[attr-defined]
+    monkeypatch.setattr(service, "_load", lambda: load(ruleset.info))
+    assert service.reload()
+
+    text = html.unescape(linked.get(card["source"]["url"].removeprefix(PAGES)).text)
+    assert "rules have been changed since" in text and card["summary"] in text
+    assert "rules have been changed since" in linked.get(link(card)).text
+
+    monkeypatch.setattr(service, "_load", lambda: load(fewer))
+    assert service.reload()
+    moved = linked.get(card["source"]["url"].removeprefix(PAGES), follow_redirects=False)
+    assert moved.headers["location"] == f"..{link(card)}"
+
+
+def test_who_looks_at_a_rule_with_an_evaluation_stands_in_the_trail(
+    evaluator: Evaluator, day: Day, clock: Clock, tmp_path: Path
+) -> None:
+    audit = Audit(tmp_path)
+    app = create_app(evaluator, Settings(pages_url=PAGES), dev=True, today=day, now=clock, audit=audit)
+    client = TestClient(app)
+    card = signed(client)["cards"][0]
+    path = card["source"]["url"].removeprefix(PAGES)
+    client.get(path)
+    client.get(path.partition("?")[0])  # without a patient
+    audit.close()
+
+    [file] = tmp_path.iterdir()
+    _, opened = (json.loads(line) for line in file.read_text("utf-8").splitlines())
+    assert opened["action"] == "R"
+    assert opened["entity"][0]["what"] == {"reference": "Patient/p"}
+    assert [one["valueString"] for one in opened["entity"][1]["detail"]] == [card["source"]["topic"]["code"]]
+
+
+def test_a_rule_outlives_the_evaluation_that_led_to_it(linked: TestClient, clock: Clock) -> None:
+    path = signed(linked)["cards"][0]["source"]["url"].removeprefix(PAGES)
+    clock.value += timedelta(hours=2)
+
+    text = html.unescape(linked.get(path).text)
+
+    assert "limited time" in text and "Why, in this evaluation" not in text
 
 
 def test_every_rule_has_a_page(linked: TestClient, evaluator: Evaluator) -> None:
@@ -94,18 +173,20 @@ def test_every_rule_has_a_page(linked: TestClient, evaluator: Evaluator) -> None
     assert linked.get("/rules/no-such-rule").status_code == 404
 
 
-def test_pages_run_nothing_and_load_nothing(linked: TestClient) -> None:
+def test_pages_run_nothing_and_load_nothing_from_elsewhere(linked: TestClient) -> None:
     card = signed(linked)["cards"][0]
-    for path in (link(card), f"/rules/{card['source']['topic']['code']}"):
+    for path in (link(card), card["source"]["url"].removeprefix(PAGES)):
         page = linked.get(path)
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
+        assert "style-src 'self'" in policy
         assert "unsafe" not in policy
-        [style] = re.findall(r"<style>(.*?)</style>", page.text, flags=re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        assert f"'sha256-{digest}'" in policy
+        loaded = re.findall(r'<link [^>]*href="([^"]*)"', page.text)
+        assert loaded and all(one.startswith("../static/") for one in loaded)
+        assert linked.get(urljoin(path, loaded[-1])).headers["content-type"].startswith("text/css")
         assert "<script" not in page.text
+        assert "<style" not in page.text
         assert " style=" not in page.text
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["cache-control"] == "no-store"
@@ -119,10 +200,12 @@ def test_hostile_text_of_a_record_stays_text(linked: TestClient) -> None:
     observation = {"resourceType": "Observation", "id": EVIL, "subject": {"reference": "Patient/p"}, "status": "final"}
     content = signed(linked, conditions=bundle(evil), observations=bundle(observation, {"resourceType": EVIL}))
 
-    text = linked.get(link(content["cards"][0])).text
-
-    assert "<script" not in text
-    assert "<img" not in text
+    [card, *_] = content["cards"]
+    for path in (link(card), card["source"]["url"].removeprefix(PAGES)):
+        text = linked.get(path).text
+        assert "Condition/mg" in text
+        assert "<script" not in text
+        assert "<img" not in text
 
 
 def test_a_page_is_gone_when_its_time_is_over(linked: TestClient, clock: Clock) -> None:
@@ -134,7 +217,11 @@ def test_a_page_is_gone_when_its_time_is_over(linked: TestClient, clock: Clock) 
     gone = linked.get(path)
 
     assert gone.status_code == 404
-    assert "limited time" in gone.json()["issue"][0]["diagnostics"]
+    assert gone.headers["content-type"] == "text/html; charset=utf-8"
+    assert "limited time" in gone.text
+    told = linked.get(f"{path}/issues")
+    assert told.status_code == 404
+    assert "limited time" in told.json()["issue"][0]["diagnostics"]
 
 
 def test_the_address_of_an_evaluation_cannot_be_had_from_its_id_or_the_log(linked: TestClient) -> None:

@@ -166,6 +166,32 @@ def test_a_body_that_breaks_off_and_one_that_is_endless_harm_nobody(server: http
     assert server.get("/healthz").status_code == 200
 
 
+def test_a_body_that_does_not_come_is_408_with_a_reason(server: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.service.body.READ_SECONDS", 0.2)
+    head, _ = posted(b"x" * 1000)
+    with socket.create_connection(("127.0.0.1", server.base_url.port or 0), timeout=START_SECONDS) as slow:
+        slow.sendall(head + b"{")
+        answer = received(slow)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"OperationOutcome"' in answer
+    assert b"took longer" in answer
+
+
+def posted(body: bytes) -> tuple[bytes, bytes]:
+    """A call as it goes over the wire: head and body."""
+    head = "POST /cds-services/endplate-patient-view HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode(), body
+
+
+def received(connection: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    answer = b""
+    while part := connection.recv(1 << 16):
+        answer += part
+    return answer
+
+
 # -- as a process
 
 
@@ -187,6 +213,12 @@ def health(process: subprocess.Popen[str], port: int) -> Any:
         except httpx2.TransportError:
             time.sleep(0.1)
     pytest.fail(str(process.communicate(timeout=10)))
+
+
+def listens(port: int) -> bool:
+    """Whether new connections are taken."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -227,6 +259,29 @@ def test_the_process_does_not_start_open_to_the_world(tmp_path: Path) -> None:
 
     assert process.returncode != 0
     assert "`ENDPLATE_TRUSTED_CLIENTS`" in said
+
+
+def test_a_call_that_has_begun_is_answered_before_the_process_ends(tmp_path: Path) -> None:
+    port = free_port()
+    env = environment(tmp_path, ENDPLATE_DATA=str(tmp_path / "data"))
+    process = starting(f"serve(port={port}, dev=True)", env)
+    head, body = posted(json.dumps(request()).encode())
+    try:
+        health(process, port)
+        with socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS) as begun:
+            begun.sendall(head.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+            assert begun.recv(1 << 10).startswith(b"HTTP/1.1 100 ")
+            process.send_signal(signal.SIGTERM)
+            while listens(port):
+                time.sleep(0.05)
+            begun.sendall(body)
+            answer = received(begun)
+    finally:
+        _, said = stopped(process)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"cards"' in answer
+    assert "Traceback" not in said
 
 
 def test_rules_are_read_again_on_sighup_while_every_request_is_answered(tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ def workbench(app: FastAPI) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine."""
+    """Chromium of this machine. While it lives its thread has an event loop, and no test of other rooms can run one."""
     try:
         path = browser_path()
         built_axe()

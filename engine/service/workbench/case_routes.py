@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 from functools import partial
-from typing import Any
 
 import msgspec
 from anyio import to_thread
@@ -13,17 +12,15 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
-from engine.errors import InputError
-from engine.fhir.references import target_of
 from engine.outputs.markdown import plain
 from engine.service.audit import audit_event
-from engine.service.call import Call
 from engine.service.live import Content
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 from engine.service.workbench.access import User, user_of
 from engine.service.workbench.case_page import case_page
 from engine.service.workbench.cases import keep, new_name, opened
+from engine.service.workbench.chart import read_chart
 from engine.service.workbench.examples import examples
 from engine.service.workbench.web import html, paged, see_other
 from engine.workbench.case import Case, Choice, Origin, choices, hook_case, hook_of, part_of
@@ -75,7 +72,10 @@ def case_routes(service: Service) -> APIRouter:
         user = user_of(service, request)
         if not user.patient:
             return see_other(HOME)
-        return await _fetch(service, request, user, user.server, user.patient)
+        response = await _fetch(service, request, user, user.server, user.patient)
+        if user.card:
+            response.headers["location"] += "#questions"
+        return response
 
     @router.post(f"{HOME}/cases/{{name}}/choice")
     @page
@@ -187,29 +187,8 @@ def _chooser(service: Service, content: Content, name: str, case: Case) -> Respo
 
 
 async def _fetch(service: Service, request: Request, user: User, server: str, patient: str) -> Response:
-    """Reads a patient of a FHIR server: exactly what the rules need. Raises RefusalError 400, 404, 502."""
-    patient = patient if "/" in patient else f"Patient/{patient}"
-    if not target_of(patient).key.startswith("Patient/"):
-        raise RefusalError(400, "write the id of the patient, as the FHIR server knows it")
-    with service.live.used() as content:
-        call = Call(instance="workbench", patient=patient, server=server, token=user.token)
-        fetched = await content.fetcher.complete(request.state.http, call)
-    if fetched.failures:
-        key, reason = next(iter(fetched.failures.items()))
-        raise RefusalError(502, f"the patient could not be read whole: `{key}`: {reason}")
-    if not isinstance(fetched.prefetch.get("patient"), dict):
-        raise RefusalError(404, "the FHIR server knows no such patient")
-    request_like: dict[str, Any] = {
-        "hook": "patient-view",
-        "context": {"patientId": patient.partition("/")[2], "encounterId": user.encounter},
-        "prefetch": dict(fetched.prefetch),
-    }
-    body = msgspec.json.Encoder(decimal_format="number").encode(request_like)
-    try:
-        case = hook_case(body, patient, service.today(), "server", user.name)
-    except InputError as error:
-        raise RefusalError(502, str(error)) from None
-    return await to_thread.run_sync(_kept, service, msgspec.structs.replace(case, server=server))
+    """Opens a patient of a FHIR server. Raises RefusalError 400, 404, 502."""
+    return await to_thread.run_sync(_kept, service, await read_chart(service, request, user, server, patient))
 
 
 def _audit(service: Service, case: Case, user: User, request: Request) -> None:

@@ -13,15 +13,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
 
 from engine.errors import EndplateError
 from engine.outputs.markdown import plain
-from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line
+from engine.outputs.wording import DISCLAIMER, answer_lines, because_line, evidence_line, missing_line
 from engine.service.outcome import RefusalError
 from engine.service.servers import is_loopback
 from engine.service.state import Service
+from engine.texts import shorten
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -32,6 +33,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+LONGEST = 240
 FOREVER = f"public, max-age={365 * 24 * 3600}, immutable"
 _KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _TITLES = {400: "This cannot be read", 401: "Please sign in", 403: "This is not for you", 404: "There is no such page",
@@ -43,16 +45,22 @@ _TITLES = {400: "This cannot be read", 401: "Please sign in", 403: "This is not 
 def environment() -> Environment:
     """Templates in which every value is escaped and free of control characters."""
     made = Environment(
-        loader=ChoiceLoader([PackageLoader("engine.service.workbench"), PackageLoader("engine.service")]),
+        loader=PackageLoader("engine.service.workbench"),
         autoescape=True,
         finalize=lambda shown: plain(shown) if type(shown) is str else shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"disclaimer": DISCLAIMER, "missing_line": missing_line, "static": static_path}
-    made.filters |= {"evidence": evidence_line, "because": because_line}
+    made.globals |= {"disclaimer": DISCLAIMER, "static": static_path}
+    made.globals |= {"answer_lines": answer_lines, "missing_line": missing_line}
+    made.filters |= {"evidence": evidence_line, "because": because_line, "clip": clip}
     return made
+
+
+def clip(text: object) -> str:
+    """A text of the record at a length that a page can show."""
+    return shorten(plain(str(text)), LONGEST)
 
 
 def html(template: str, status: int = 200, **values: Any) -> Response:
@@ -94,11 +102,11 @@ def static_files() -> APIRouter:
 Handler = Callable[..., Awaitable[Response]]
 
 
-def paged(service: Service) -> Callable[[Handler], Handler]:
+def paged(service: Service, *, linked: bool = False) -> Callable[[Handler], Handler]:
     """A decorator of handlers (whose first argument is the request): what is refused is told on a page.
 
     It counts the request of the address, and refuses what another site sends, or (in development) what names this
-    machine by the name of another.
+    machine by the name of another. `linked`: pages that cards link to, by whatever name the service is known to them.
     """
 
     def around(handler: Handler) -> Handler:
@@ -106,7 +114,8 @@ def paged(service: Service) -> Callable[[Handler], Handler]:
         async def handled(request: Request, *args: Any, **kwargs: Any) -> Response:
             try:
                 service.admit(f"page {request.client.host if request.client else ''}")
-                own_site(service, request)
+                if not linked:
+                    own_site(service, request)
                 return await handler(request, *args, **kwargs)
             except RefusalError as refusal:
                 return refusal_page(refusal.status, refusal.message, refusal.headers)

@@ -20,14 +20,17 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.text.ParseException;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
+import java.util.stream.Stream;
 
 /**
- * What a SMART Backend Services server asks of a caller: a token that the token endpoint signed, made out to us, not
- * expired (401), whose scopes cover the request (403): `system/Observation.rs`, `system/*.read`. Open are the
- * capability statement and `.well-known/smart-configuration`.
+ * What a SMART server asks of a caller: a token that the token endpoint signed, made out to us, not expired (401),
+ * whose scopes cover the request (403): `system/Observation.rs`, `system/*.read`, and `patient/Observation.rs` for what
+ * is asked about the patient of the launch alone. Open are the capability statement and
+ * `.well-known/smart-configuration`.
  */
 final class Guard extends HttpFilter {
 
@@ -66,7 +69,7 @@ final class Guard extends HttpFilter {
             refuse(response, 401, "login", "the token is missing, not ours, or expired");
             return;
         }
-        if (covers(claims, path.split("/", 3)[1], request.getMethod())) {
+        if (covers(claims, request, path.split("/", 3))) {
             chain.doFilter(request, response);
         } else {
             response.setHeader("WWW-Authenticate", "Bearer error=\"insufficient_scope\"");
@@ -98,9 +101,10 @@ final class Guard extends HttpFilter {
         }
     }
 
-    /** Whether a scope covers a method on a resource type, in the words of SMART 1 (read, write) or 2 (cruds). */
-    private static boolean covers(JWTClaimsSet claims, String type, String method) throws IOException {
-        var needed = switch (method) {
+    /** Whether a scope covers a request, in the words of SMART 1 (read, write) or 2 (cruds). */
+    private static boolean covers(JWTClaimsSet claims, HttpServletRequest request, String[] path) {
+        var type = path[1];
+        var needed = switch (request.getMethod()) {
             case "GET", "HEAD" -> "rs";
             case "DELETE" -> "d";
             default -> "cu";
@@ -108,7 +112,8 @@ final class Guard extends HttpFilter {
         Object scopes = claims.getClaim("scope");
         for (var scope : scopes == null ? new String[0] : scopes.toString().split(" ")) {
             var parts = scope.split("[/.?]");
-            if (parts.length < 3 || !parts[0].equals("system")) {
+            var applies = parts[0].equals("system") || parts[0].equals("patient") && isAbout(claims, request, path);
+            if (parts.length < 3 || !applies) {
                 continue;
             }
             // a page of a search, and an operation on the server ($export, its status), are of no one type
@@ -121,14 +126,35 @@ final class Guard extends HttpFilter {
         return false;
     }
 
+    /** Whether a request is about the patient of the launch: their Patient, a search by them, its pages, a writing. */
+    private static boolean isAbout(JWTClaimsSet claims, HttpServletRequest request, String[] path) {
+        if (!(claims.getClaim("patient") instanceof String patient)) {
+            return false;
+        }
+        if (!request.getMethod().equals("GET") || request.getParameter("_getpages") != null) {
+            return true;
+        }
+        if (path.length > 2) {
+            return path[1].equals("Patient") && path[2].equals(patient);
+        }
+        return Stream.of("patient", "subject").map(request::getParameter).filter(Objects::nonNull)
+            .anyMatch(asked -> asked.replace("Patient/", "").equals(patient));
+    }
+
     private void configuration(HttpServletResponse response) throws IOException {
         write(response, 200, """
-            {"token_endpoint": "%s/token",
+            {"issuer": "%1$s",
+             "jwks_uri": "%1$s/jwks",
+             "authorization_endpoint": "%1$s/auth",
+             "token_endpoint": "%1$s/token",
              "token_endpoint_auth_methods_supported": ["private_key_jwt"],
              "token_endpoint_auth_signing_alg_values_supported": ["RS384", "ES384"],
-             "grant_types_supported": ["client_credentials"],
-             "scopes_supported": ["system/*.rs", "system/*.cud"],
-             "capabilities": ["client-confidential-asymmetric", "permission-v2"]}""".formatted(issuer()),
+             "grant_types_supported": ["authorization_code", "client_credentials"],
+             "code_challenge_methods_supported": ["S256"],
+             "scopes_supported": ["system/*.rs", "system/*.cud", "openid", "fhirUser", "launch", "launch/patient"],
+             "capabilities": ["launch-ehr", "launch-standalone", "client-public", "client-confidential-asymmetric",
+               "sso-openid-connect", "context-ehr-patient", "context-ehr-encounter", "context-standalone-patient",
+               "permission-patient", "permission-v2"]}""".formatted(issuer()),
             "application/json");
     }
 
