@@ -34,12 +34,17 @@ PER_PAGE = 100
 CONNECT_SECONDS = 2.0
 _ID = re.compile(ID)
 _GONE = (404, 410)
+_PASSING = (401, 408, 425, 429)  # of these another try, or another token, may make an answer
 
 log = structlog.get_logger("endplate.service")
 
 
 class _FetchError(Exception):
     """Why a query has no answer; nothing of what the server said."""
+
+
+class _RefusedError(_FetchError):
+    """The server answers, and does not give this: asking again changes nothing."""
 
 
 class _GoneError(_FetchError):
@@ -118,12 +123,17 @@ class Fetcher:
                     return _bundle(entries, link), "it has too many pages"
                 value = await run.read(url)
         except _GoneError:
-            return (_FAILED, "a page is gone") if entries or "?" in self._templates[key] else (None, "")
+            if entries:
+                return _FAILED, "a page is gone"
+            return (REFUSED, "the server knows no such query") if "?" in self._templates[key] else (None, "")
         except _FetchError as failed:
-            return _bundle(entries, link) if entries else _FAILED, str(failed)
+            none = REFUSED if isinstance(failed, _RefusedError) else _FAILED
+            return _bundle(entries, link) if entries else none, str(failed)
 
 
 _FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "transient"}]}
+REFUSED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "not-supported"}]}
+"""The value of a query that the server does not answer, for this client or at all."""
 
 
 class _Run:
@@ -160,7 +170,8 @@ class _Run:
             if response.is_redirect:
                 raise _FetchError("the server sent a redirect, which is not followed")
             if response.status_code != 200:
-                raise _FetchError(f"the server answered {response.status_code}")
+                refused = 400 <= response.status_code < 500 and response.status_code not in _PASSING
+                raise (_RefusedError if refused else _FetchError)(f"the server answered {response.status_code}")
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise _FetchError("the answer is compressed")
             parts = []

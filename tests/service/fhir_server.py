@@ -112,6 +112,13 @@ class FhirServer:
     async def _denied(self, request: Request, rest: str) -> Response:
         return Response(status_code=401)
 
+    async def _without(self, request: Request, rest: str) -> Response:
+        """It does not have one of the types."""
+        return Response(status_code=404) if rest == "MedicationDispense" else await _plainly(request, rest)
+
+    async def _broken(self, request: Request, rest: str) -> Response:
+        return Response(status_code=500)
+
     async def _html(self, request: Request, rest: str) -> Response:
         return Response("<html>Service unavailable</html>", 200, media_type="text/html")
 

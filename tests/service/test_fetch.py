@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fhir_server import MG, PAGES, FhirServer, running
+from pydantic import AnyHttpUrl
 from requests_kit import Day, bundle, condition, order, patient, request
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
@@ -363,3 +364,22 @@ def test_a_next_page_elsewhere_is_none(link: str) -> None:
     base = allowed(LISTED[0], LISTED)
     assert base is not None
     assert beside(base, link) is None
+
+
+# ---------------------------------------------------------------- the workbench reads in the same way
+
+
+@pytest.mark.parametrize(
+    ("manner", "opens", "said"),
+    [("without", True, "was answered with an error"), ("broken", False, "the server answered 500"),
+     ("denied", False, "the server answered 401"), ("nobody", False, "knows no such patient")],
+)  # fmt: skip
+def test_a_chart_opens_without_what_its_server_never_gives(
+    evaluator: Evaluator, server: FhirServer, manner: str, opens: bool, said: str
+) -> None:
+    """A type that the server does not have is told on the page; what another try may bring is waited for."""
+    app = create_app(evaluator, Settings(fhir_servers=(AnyHttpUrl(server.base(manner)),)), dev=True)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        answer = client.post("/workbench/servers", data={"server": server.base(manner), "patient": "p"})
+    assert (answer.status_code == 200) is opens, answer.text
+    assert said in answer.text

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
+from joserfc.jwk import ECKey, KeySet
+from pydantic import AnyHttpUrl
 from starlette.testclient import TestClient
 from workbench_kit import DESKTOP, PHONE, Seen
+
+from engine.evaluation import Evaluator
+from engine.service.app import create_app
+from engine.service.workbench.access import User
+from engine.service.workbench.chart import may_save
+from engine.settings import Settings, TrustedClient
+from engine.store import Store
+from engine.workbench.case import Case
 
 Window = Callable[[dict[str, int]], AbstractContextManager[Seen]]
 
@@ -44,3 +56,18 @@ def test_another_site_cannot_send_a_form(client: TestClient) -> None:
     sent: dict[str, Any] = {"headers": {"Origin": "https://evil.example"}, "follow_redirects": False}
     assert client.post("/workbench/examples/typical-als", **sent).status_code == 403
     assert client.get("/workbench", headers={"Host": "rebound.example"}).status_code == 403
+
+
+def test_answers_are_saved_for_the_patient_of_the_sign_in_alone(evaluator: Evaluator) -> None:
+    """A second launch in the same browser brings a token for another patient: the first case stays readable."""
+    keys = KeySet([ECKey.generate_key("P-384", {"kid": "k"})]).as_dict(private=False)
+    client = TrustedClient(iss="https://ehr.example.org", jwks=keys)
+    settings = Settings(trusted_clients=(client,), public_url=AnyHttpUrl("https://cds.example.org"))
+    service = create_app(evaluator, settings, store=Store(None)).state.service
+    ehr = "https://fhir.example.org"
+    case = Case(title="p", origin="server", content=b"{}", patient="Patient/p", as_of=date(2026, 3, 1), server=ehr)
+    user = User(name="Practitioner/1", server=ehr, patient="Patient/p", may_write=True)
+    assert may_save(service, user, case)
+    for other in ({"patient": "Patient/q"}, {"server": "https://other.example.org"}, {"may_write": False}):
+        assert not may_save(service, msgspec.structs.replace(user, **other), case)
+    assert may_save(service, msgspec.structs.replace(user, patient=""), case)  # signed in for whomever they may see

@@ -32,6 +32,10 @@ LARGEST = 512 * 1024
 MOST_FIELDS = 5_000
 PART, LIVE = "x-part", "live"
 _ELSEWHERE = "these answers were changed in another window meanwhile: look at them, then send yours again"
+_MAY_NOT = (
+    "you may not write to this FHIR server, or have signed in for another patient since: open this one from its chart "
+    "again, or download the answers"
+)
 _MOVED = (
     "nothing was saved, because the record on the FHIR server is another one by now. This page shows it as it is, with "
     "your answers: look at it, then save again"
@@ -78,7 +82,7 @@ def answer_routes(service: Service) -> APIRouter:
         fields = await _fields(request)
         case = await to_thread.run_sync(_case, service, name, user)
         if not may_save(service, user, case):
-            raise RefusalError(403, "you may not write to this FHIR server: download the answers instead")
+            raise RefusalError(403, _MAY_NOT)
         if not case.answers:
             return see_other(_place(name))
         if _first(fields, "seen") not in ("", state_of(case)):

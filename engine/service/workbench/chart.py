@@ -16,6 +16,8 @@ from engine.fhir.elements import Json, obj, objects, text
 from engine.fhir.references import target_of
 from engine.outputs.markdown import plain
 from engine.service.call import Call, Token
+from engine.service.fetch import REFUSED
+from engine.service.needs import PATIENT
 from engine.service.outcome import RefusalError
 from engine.service.servers import allowed
 from engine.service.state import Service
@@ -35,17 +37,21 @@ class UnsureError(RefusalError):
 
 
 async def read_chart(service: Service, request: Request, user: User, server: str, patient: str) -> Case:
-    """A patient of a FHIR server. Raises RefusalError 400, 404, 502."""
+    """A patient of a FHIR server. Raises RefusalError 400, 404, 502.
+
+    What the server never answers (a type that it does not have, or not for this user) is a problem of the record; what
+    it may answer the next time is asked for again, so nobody looks at half a chart.
+    """
     patient = patient if "/" in patient else f"Patient/{patient}"
     if not target_of(patient).key.startswith("Patient/"):
         raise RefusalError(400, "write the id of the patient, as the FHIR server knows it")
     with service.live.used() as content:
         call = Call(instance="workbench", patient=patient, server=server, token=_token(user, server))
         fetched = await content.fetcher.complete(request.state.http, call, user.server)
-    if fetched.failures:
-        key, reason = next(iter(fetched.failures.items()))
-        raise RefusalError(502, f"the patient could not be read whole: `{key}`: {reason}")
-    if not isinstance(fetched.prefetch.get("patient"), dict):
+    for key, reason in fetched.failures.items():
+        if key == PATIENT or fetched.prefetch[key] is not REFUSED:
+            raise RefusalError(502, f"the patient could not be read whole: `{key}`: {reason}")
+    if not isinstance(fetched.prefetch.get(PATIENT), dict):
         raise RefusalError(404, "the FHIR server knows no such patient")
     request_like: dict[str, Any] = {
         "hook": "patient-view",
@@ -60,8 +66,9 @@ async def read_chart(service: Service, request: Request, user: User, server: str
 
 
 def may_save(service: Service, user: User, case: Case) -> bool:
-    """Whether this user may write answers where the case was read."""
-    return bool(case.server) and user.may_write and (user.server == case.server or service.authenticator is None)
+    """Whether this user may write answers where the case was read: signed in there, and for this patient."""
+    here = user.server == case.server and user.patient in ("", case.patient)
+    return bool(case.server) and user.may_write and (here or service.authenticator is None)
 
 
 class Chart:
