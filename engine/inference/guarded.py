@@ -30,7 +30,7 @@ from engine.inference.port import Inference, Part
 from engine.rules.program import Conclusions, Program
 
 TIMEOUT = 0.5                             # seconds for one answer; a good one takes milliseconds
-START_TIMEOUT = 30.0                      # seconds for the first worker to be ready
+START_TIMEOUT = 30.0                      # seconds for a worker to be ready; then it is killed
 PATIENCE = 0.1                            # seconds for a process that lost its connection to end
 MAX_CALLS = 50_000                        # answers of one worker before a successor takes over
 MAX_OPEN = 256                            # questions that one worker may have to answer
@@ -195,12 +195,17 @@ class _Worker:
             raise
         finally:
             theirs.close()
+        self._late = threading.Timer(START_TIMEOUT, self.process.kill)  # one that hangs would never be replaced
+        self._late.daemon = True
+        self._late.start()
 
     def is_ready(self, patience: float) -> bool:
         """Whether it has reported for work, waiting `patience` seconds. Raises BackendError if it cannot work."""
         answer = self._receive(patience)
         if answer is not None and answer.error:
             raise BackendError(answer.error)
+        if answer is not None:
+            self._late.cancel()
         return answer is not None
 
     def ask(self, values: Mapping[str, str], part: Part, patience: float) -> _Asked:
@@ -236,6 +241,7 @@ class _Worker:
 
     def stop(self, why: str) -> None:
         self._over = why
+        self._late.cancel()
         self.process.kill()
         self.process.wait()
         self.connection.close()

@@ -133,6 +133,21 @@ def test_while_no_process_can_be_started_the_plain_answer_stands(
     assert answer_in_the_end(both) == RIGHT
 
 
+def test_a_successor_that_hangs_while_it_starts_is_replaced(
+    guarded: GuardedDurable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.inference.guarded.START_TIMEOUT", 0.2)
+    os.kill(pid_of(guarded), signal.SIGKILL)
+    with pytest.raises(BackendError):
+        guarded.infer(FIRE)
+    assert guarded._successor is not None
+    hung = guarded._successor.process
+    hung.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr("engine.inference.guarded.START_TIMEOUT", 30.0)
+    assert answer_in_the_end(guarded) == RIGHT
+    assert hung.wait(10) == -signal.SIGKILL and pid_of(guarded) != hung.pid
+
+
 def test_without_a_successor_a_worker_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     guarded = GuardedDurable(HOUSE, max_calls=2)
     first = pid_of(guarded)
