@@ -7,7 +7,6 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from peers.hapi import awake
+from peers.listening import listening
 from served_kit import comes
 from starlette.testclient import TestClient
 from stream_kit import Json, record_of, stands
@@ -321,24 +321,6 @@ def test_a_whole_record_sent_one_by_one_ends_in_its_findings(started: Started, e
 
 
 # ---------------------------------------------------------------- HAPI as a sender
-
-
-@contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
-    """The application behind uvicorn in a thread of its own."""
-    import threading  # noqa: PLC0415
-
-    import uvicorn  # noqa: PLC0415
-
-    running = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 60
-    while not running.started and time.monotonic() < until:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-    running.should_exit = True
-    thread.join(20)
 
 
 def taken(app: FastAPI) -> int:

@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from peers.axe import built_axe
 from peers.build import MissingError
 from peers.lforms import browser as browser_path
+from peers.listening import listening
 from playwright.sync_api import Browser, sync_playwright
 from starlette.testclient import TestClient
-from workbench_kit import Seen, listening, seen
+from workbench_kit import Seen, seen
 
 from engine.evaluation import Evaluator
 from engine.rules.load import load_ruleset

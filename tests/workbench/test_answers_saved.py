@@ -20,11 +20,12 @@ import pytest
 from answers_kit import EXAMINATION, EXAMPLES, FALSE_POSITIVE, NEUROPHYSIOLOGY, OVERLAP, WAITING
 from fastapi import FastAPI
 from peers.hapi import Hapi, renamed
+from peers.listening import listening
 from peers.token_endpoint import Person, TokenEndpoint
 from playwright.sync_api import Browser, expect
 from smart_kit import Desk, Visitor
 from starlette.testclient import TestClient
-from workbench_kit import DESKTOP, PHONE, listening, seen
+from workbench_kit import DESKTOP, PHONE, seen
 
 from engine.evaluation import Evaluator
 from engine.service.app import create_app

@@ -10,8 +10,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from peers.listening import listening
 from playwright.sync_api import Browser
-from workbench_kit import DESKTOP, PHONE, Seen, listening, seen
+from workbench_kit import DESKTOP, PHONE, Seen, seen
 
 from engine.evaluation import Evaluator
 from engine.service.app import create_app
