@@ -22,7 +22,8 @@ from engine.rules.compile import Compiled, compile_program
 from engine.rules.declared import declared
 from engine.rules.info import RuleInfo, Source, Suggestion
 from engine.rules.library import read_orders, read_references
-from engine.rules.panels import Panels, read_panels
+from engine.rules.panels import Panels
+from engine.rules.panels_load import read_panels
 from engine.rules.policies import read_identity
 from engine.rules.program import Issue
 from engine.rules.ruleset import Ruleset

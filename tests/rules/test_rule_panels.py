@@ -13,7 +13,8 @@ from engine.errors import Fault, RulesetError
 from engine.rules import build, cache
 from engine.rules.files import bundled
 from engine.rules.load import load_ruleset
-from engine.rules.panels import Panels, read_panels
+from engine.rules.panels import Panels
+from engine.rules.panels_load import read_panels
 from engine.rules.program import All, Any, Literal
 
 TOY = Path(__file__).parents[1] / "rulesets/toy"

@@ -28,7 +28,7 @@ from engine.outputs.cards import cards_response
 from engine.rules.program import Conclusions
 from engine.service.answer import EXTENSION
 from engine.service.app import create_app
-from engine.service.audit import Audit
+from engine.service.audit import FLUSH_SECONDS, Audit
 from engine.service.limits import MOST, RateLimit
 from engine.service.live import Content, Live
 from engine.service.state import Service
@@ -246,9 +246,10 @@ def test_the_trail_says_who_asked_about_whom_and_which_rules_answered(
 
 
 def test_the_trail_is_on_the_disk_within_a_second(tmp_path: Path) -> None:
+    assert FLUSH_SECONDS < 1
     audit = Audit(tmp_path)
     audit.write({"recorded": "2026-03-01T00:00:00Z"})
-    deadline = time.monotonic() + 1.0
+    deadline = time.monotonic() + 20  # of a machine that has other things to do
     while not trail(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.02)
 
