@@ -179,7 +179,7 @@ def _with_part(answer: dict[str, str], said: str, part: Field) -> Iterator[tuple
     told = part.title[:1].lower() + part.title[1:]
     for option in part.options:
         if option.value != NOT_EXAMINED:
-            yield {**answer, part.link: option.value}, f"{said}, {told}: {option.display}"
+            yield {**answer, part.link: option.value}, f"{said} ({told}: {option.display})"
 
 
 def _why(proved: Iterable[Missing], effects: Sequence[Effect], title: Titles) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ def _why(proved: Iterable[Missing], effects: Sequence[Effect], title: Titles) ->
     lines: dict[str, list[str]] = {}
     for effect in effects:
         said = lines.setdefault(outcome_line(effect.outcome, title), []) if effect.changes else []
-        if not any(effect.said.startswith(f"{shorter}, ") for shorter in said):  # the detail makes no difference
+        if not any(effect.said.startswith(f"{shorter} (") for shorter in said):  # the detail makes no difference
             said.append(effect.said)
     if lines:
         return tuple(f"{one_of(answers)}: {line}" for line, answers in lines.items())
