@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from called import called
 
 from engine.batch import results
 from engine.batch.plan import partitions, parts
@@ -164,7 +165,9 @@ def screened(tmp: Path, *paths: Path, **options: int) -> Screened:
 
 
 def endplate(*arguments: object, stdin: bytes = b"", **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """The command line, on the plain backend."""
+    """The command line, on the plain backend: a process of its own if it gets an input or options, else this one."""
+    if not stdin and not options and "-" not in arguments:
+        return called(*command(*arguments)[3:])
     return subprocess.run(command(*arguments), input=stdin, capture_output=True, check=False, **options)
 
 

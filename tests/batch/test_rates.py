@@ -192,7 +192,7 @@ def test_counts_that_cannot_be_are_refused(fault: dict[str, int], tmp_path: Path
 # -- whole runs
 
 LOCAL = "urn:example:hospital-codes"
-COPIES = 20
+COPIES = 15
 
 
 @pytest.fixture(scope="module")

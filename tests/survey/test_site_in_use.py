@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
-from survey_kit import CONTENT, DAY, FEED, LOINC, ROOT, coded, observation, patient, ruleset, surveyed
+from called import called
+from survey_kit import CONTENT, DAY, FEED, LOINC, coded, observation, patient, ruleset, surveyed
 
 from engine.fhir.decode import as_documents
 from engine.fhir.record import Scope, read_records
@@ -24,9 +24,8 @@ from engine.terminology.load import load_terminology
 
 
 def endplate(*words: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-c", "from engine.cli import main; main()", *map(str, words)]
     kept = {key: value for key, value in os.environ.items() if key != "ENDPLATE_SITE"}
-    return subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=kept | environment)
+    return called(*words, environment=kept | environment)
 
 
 @pytest.fixture(scope="module")

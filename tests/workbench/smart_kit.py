@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from peers.server import free_port
-from peers.token_endpoint import Person, TokenEndpoint
+from peers.token_endpoint import PLAIN, Person, TokenEndpoint
 
 from engine.evaluation import Evaluator
 from engine.service.app import create_app
@@ -31,6 +33,15 @@ Json = dict[str, Any]
 KEY = ECKey.generate_key("P-384", {"kid": "k"})
 CDS = {"iss": "https://ehr.example.org", "jwks": KeySet([KEY]).as_dict(private=False)}
 COOKIE = "endplate"
+
+
+@cache
+def new_store() -> bytes:
+    """The file of a store that holds nothing yet: its migrations run once for all desks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.sqlite"
+        Store(path).close()
+        return path.read_bytes()
 
 
 class Clock:
@@ -62,8 +73,11 @@ class Desk:
             public_url=self.url, pages_url=self.url, trusted_clients=[CDS], smart_servers=list(servers),
             data=self.folder, timezone="UTC", **more,
         )  # fmt: skip
+        place = self.folder / "store.sqlite"
+        if not place.exists():
+            place.write_bytes(new_store())
         self.app = create_app(
-            self._evaluator, settings, now=self.clock, store=Store(self.folder / "store.sqlite"),
+            self._evaluator, settings, now=self.clock, store=Store(place),
             audit=Audit(self.folder / "audit"),
         )  # fmt: skip
         running = uvicorn.Server(uvicorn.Config(self.app, port=self.port, log_config=None, access_log=False))
@@ -105,7 +119,7 @@ class Visitor:
     def __init__(self, desk: Desk, person: Person | None = None) -> None:
         self.desk = desk
         self.person = person or Person()
-        self.browser = httpx2.Client(follow_redirects=False, trust_env=False, timeout=60)
+        self.browser = httpx2.Client(follow_redirects=False, trust_env=False, timeout=60, verify=PLAIN)
         desk.browsers.append(self.browser)
 
     def get(self, path: str) -> httpx2.Response:
@@ -206,6 +220,6 @@ def odd_ehr(endpoint: TokenEndpoint) -> Iterator[OddEhr]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         held.append(OddEhr(endpoint, server.server_port))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield held[0]
         server.shutdown()
