@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_vectors import bundles, evaluator, expected
@@ -564,7 +565,12 @@ def without(record: Record, reference: str) -> object:
     )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@pytest.mark.soak
+@settings(
+    max_examples=examples(120),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(mutated())
 def test_junk_anywhere_costs_its_entry_and_nothing_else(mutant: tuple[str, Json, int, Any]) -> None:
     case, whole, number, entry = mutant

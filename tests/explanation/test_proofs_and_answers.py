@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +91,8 @@ values = st.fixed_dictionaries({name: st.sampled_from(closed) for name, closed i
 )
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(100), deadline=None)
 @given(programs(), values)
 def test_forgetting_every_fact_outside_its_proof_leaves_a_finding_as_it_is(
     program: Program, facts: dict[str, str]
@@ -113,7 +115,8 @@ def test_forgetting_every_fact_outside_its_proof_leaves_a_finding_as_it_is(
         assert smaller.case(rule.name) == index
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(100), deadline=None)
 @given(programs(), values)
 def test_an_answer_found_by_reasoning_backwards_names_only_unknown_facts_and_their_values(
     program: Program, facts: dict[str, str]
@@ -129,7 +132,8 @@ def test_an_answer_found_by_reasoning_backwards_names_only_unknown_facts_and_the
         assert all(name not in facts and value in BASE[name] and value != "unknown" for name, value in way)
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(100), deadline=None)
 @given(programs(), values)
 def test_a_single_answer_that_makes_or_unmakes_a_finding_is_found_unless_it_only_blurs_a_derived_fact(
     program: Program, facts: dict[str, str]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -40,7 +41,8 @@ def with_policies(program: Program) -> Program:
     return replace(program, patient=rules, gates=(gate,), adjustments={"lower": lower})
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(80), deadline=None)
 @given(programs(), values, answers)
 def test_a_session_with_an_answer_is_one_that_knew_it_from_the_start(
     program: Program, facts: dict[str, str], given_: dict[str, str]
@@ -56,7 +58,8 @@ def test_a_session_with_an_answer_is_one_that_knew_it_from_the_start(
         assert before.value(rule.name) == backend.session(facts).value(rule.name)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(80), deadline=None)
 @given(programs(), values, answers)
 def test_what_would_stand_is_what_stands_with_the_answer(
     program: Program, facts: dict[str, str], given_: dict[str, str]
@@ -72,7 +75,8 @@ def test_what_would_stand_is_what_stands_with_the_answer(
     assert what_if(answer) == stands(issues, backend.session({**facts, **answer}))
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(80), deadline=None)
 @given(programs(), st.lists(values, min_size=2, max_size=4))
 def test_what_is_remembered_of_one_patient_is_right_for_the_next(
     program: Program, patients: list[dict[str, str]]
@@ -87,7 +91,8 @@ def test_what_is_remembered_of_one_patient_is_right_for_the_next(
         assert memory.recall(last, facts, lambda found=ways: found) == ways  # type: ignore[misc]
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(80), deadline=None)
 @given(
     programs(),
     st.lists(values, min_size=2, max_size=4),
@@ -115,7 +120,8 @@ def test_reasons_that_are_remembered_of_one_patient_are_right_for_the_next(
                     assert reasons(issue, index, source) == reasons(issue, index, fresh)  # type: ignore[arg-type]
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(50), deadline=None)
 @given(programs(), st.lists(values, min_size=2, max_size=4))
 def test_changes_that_are_remembered_of_one_patient_are_right_for_the_next(
     program: Program, patients: list[dict[str, str]]
@@ -133,7 +139,8 @@ def test_changes_that_are_remembered_of_one_patient_are_right_for_the_next(
         assert memory.changes(issues[-1], ways, facts, lambda found=found: found, draft=False) == found  # type: ignore[misc]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(120), deadline=None)
 @given(st.lists(sets, max_size=12))
 def test_narrowing_keeps_the_minimal_consistent_sets_in_their_order(ways: list[Answers]) -> None:
     kept: list[Answers] = []

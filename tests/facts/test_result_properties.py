@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_kit import AS_OF, bands, dec, facts, record, reduced, references
@@ -243,7 +244,8 @@ def entries(draw: st.DrawFn) -> tuple[Result | Diagnosis | Medication, ...]:
     return tuple(draw(entry(draw(st.sampled_from(theme)), index)) for index in range(draw(st.integers(0, 7))))
 
 
-@settings(max_examples=250, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(100), deadline=None)
 @given(entries(), st.booleans(), st.randoms(use_true_random=False))
 def test_the_order_of_entries_never_matters(found: tuple[Result, ...], complete: bool, shuffle: random.Random) -> None:
     shuffled = list(found)
@@ -252,7 +254,8 @@ def test_the_order_of_entries_never_matters(found: tuple[Result, ...], complete:
         DEFINITIONS)
 
 
-@settings(max_examples=500, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(200), deadline=None)
 @given(entries(), st.booleans())
 def test_the_evidence_of_a_fact_alone_gives_the_same_value(found: tuple[Result, ...], complete: bool) -> None:
     whole = record(*found, complete=complete)

@@ -105,7 +105,13 @@ class Hapi:
         ]
         for start in range(0, len(entries), PER_TRANSACTION):
             part = entries[start : start + PER_TRANSACTION]
-            self.post("", {"resourceType": "Bundle", "type": "transaction", "entry": part})
+            bundle = {"resourceType": "Bundle", "type": "transaction", "entry": part}
+            for _ in range(50):
+                response = self.client.post("", json=bundle)
+                if response.status_code != 409:  # else another worker creates the same resource at the same time
+                    break
+                time.sleep(0.1)
+            self._json(response)
 
     def put_bundle(self, bundle: Json) -> None:
         """Store what a Bundle holds."""

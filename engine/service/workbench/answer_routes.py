@@ -34,7 +34,7 @@ PART, LIVE = "x-part", "live"
 _ELSEWHERE = "these answers were changed in another window meanwhile: look at them, then send yours again"
 _MAY_NOT = (
     "you may not write to this FHIR server, or have signed in for another patient since: open this one from its chart "
-    "again, or download the answers"
+    "again, or download the answers instead"
 )
 _MOVED = (
     "nothing was saved, because the record on the FHIR server is another one by now. This page shows it as it is, with "
