@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from examples import examples
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

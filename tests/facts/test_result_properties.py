@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from examples import examples
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_kit import AS_OF, bands, dec, facts, record, reduced, references
