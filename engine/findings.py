@@ -17,7 +17,7 @@ from engine.explanation.proof import Facts, Proof, union
 from engine.explanation.state import State
 from engine.identity import evidence_hash, identifier
 from engine.model.fact import PRESENT, Fact
-from engine.model.finding import DISPLAYS, SEVERITIES, Because, Finding, HeldBack
+from engine.model.finding import SEVERITIES, Because, Finding, HeldBack
 from engine.rules.info import RuleInfo
 from engine.rules.program import Adjustment, Condition, Gate, Issue, IssueCase, Program, literals
 from engine.texts import fill
@@ -237,15 +237,11 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     best: dict[tuple[str, str], Finding] = {}
     for candidate in findings:
         key = (candidate.issue, candidate.order)
-        if key not in best or _rank(candidate) < _rank(best[key]):
+        if key not in best or candidate.rank < best[key].rank:
             best[key] = candidate
     return tuple(best.values())
 
 
 def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Findings by severity, then by display; those of one rank stay in the order of the program."""
-    return tuple(sorted(findings, key=_rank))
-
-
-def _rank(candidate: Finding) -> tuple[int, int]:
-    return SEVERITIES.index(candidate.severity), DISPLAYS.index(candidate.display)
+    return tuple(sorted(findings, key=lambda one: one.rank))

@@ -11,10 +11,11 @@ from typing import Literal, get_args
 import msgspec
 
 from engine.model.finding import Evaluation, Finding
+from engine.reasoning import CLOSED_WORLD, QUALITY
 
 View = Literal["batch", "patient-view", "order", "subscription"]
 VIEWS: tuple[View, ...] = get_args(View)
-NEVER_ON_CARDS = ("closed-world", "data-quality")  # groups
+NEVER_ON_CARDS = (CLOSED_WORLD, QUALITY)  # groups
 
 
 def seen(evaluation: Evaluation, view: View, drafts: Collection[str] = ()) -> Evaluation:
@@ -33,7 +34,7 @@ def shows(finding: Finding, view: View, drafts: Collection[str]) -> bool:
         case "batch":
             return True
         case "subscription":
-            return finding.group != "closed-world"
+            return finding.group != CLOSED_WORLD
         case "patient-view":
             return finding.group not in NEVER_ON_CARDS and finding.display != "batch-only"
         case "order":

@@ -21,7 +21,7 @@ from engine.fhir.compose import compose_bundle
 from engine.fhir.decode import Document
 from engine.fhir.record import Scope, read_records
 from engine.model.fact import ABSENT, PRESENT, UNKNOWN
-from engine.model.finding import DISPLAYS, SEVERITIES, Evaluation, Finding
+from engine.model.finding import Evaluation, Finding
 from engine.model.problem import Problem
 from engine.model.record import Record
 
@@ -101,13 +101,9 @@ def strongest(findings: Sequence[Finding]) -> dict[str, Finding]:
     best: dict[str, Finding] = {}
     for finding in findings:
         other = best.get(finding.issue)
-        if other is None or _rank(finding) < _rank(other):
+        if other is None or finding.rank < other.rank:
             best[finding.issue] = finding
     return best
-
-
-def _rank(finding: Finding) -> tuple[int, int]:
-    return SEVERITIES.index(finding.severity), DISPLAYS.index(finding.display)
 
 
 def value_of(fact: str, evaluation: Evaluation) -> str:

@@ -78,6 +78,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence_hash: str = ""                # changes when what was read changes
 
     @property
+    def rank(self) -> tuple[int, int]:
+        """Smaller is graver: the severity, then the display."""
+        return SEVERITIES.index(self.severity), DISPLAYS.index(self.display)
+
+    @property
     def references(self) -> tuple[str, ...]:
         """Every resource behind the finding, each once, in the order of the reasons."""
         return tuple(dict.fromkeys(e.reference for b in self.because for e in b.evidence))

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.model.finding import DISPLAYS, SEVERITIES, Evaluation, Finding
+from engine.model.finding import Evaluation, Finding
 from engine.outputs.detail import detail_markdown
 from engine.outputs.detected_issue import stable_uuid
 from engine.outputs.markdown import bullets, escaped, heading, plain
@@ -76,7 +76,7 @@ def cards_response(
 
 def grouped(evaluation: Evaluation) -> tuple[list[list[Finding]], list[Finding]]:
     """The findings of each card, in order; and those that have no card of their own."""
-    shown = sorted((f for f in evaluation.findings if f.display in INDICATOR), key=_rank)
+    shown = sorted((f for f in evaluation.findings if f.display in INDICATOR), key=lambda one: one.rank)
     single = [f for f in shown if f.display != "information"]
     notes = [f for f in shown if f.display == "information"]
     room = MOST - bool(notes)
@@ -93,10 +93,6 @@ def override_reasons(base: str) -> list[dict[str, str]]:
     """Why a user may dismiss a card; codes of our own system, each with its display as 2.0.1 requires."""
     system = uri(base, "override-reason")
     return [{"code": code, "system": system, "display": text} for code, text in OVERRIDE_REASONS]
-
-
-def _rank(finding: Finding) -> tuple[int, int]:
-    return SEVERITIES.index(finding.severity), DISPLAYS.index(finding.display)
 
 
 class _Maker(msgspec.Struct, frozen=True, kw_only=True):

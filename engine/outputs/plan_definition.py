@@ -18,12 +18,12 @@ from engine.outputs.settings import uri
 from engine.rules.catalogue import Card, CaseText, card
 from engine.rules.info import RuleInfo, Source
 from engine.rules.ruleset import Ruleset
+from engine.views import NEVER_ON_CARDS
 
 LANGUAGE = "text/x.endplate-rule"
 _NO_CODE = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unsupported"}
 _TYPES = "http://terminology.hl7.org/CodeSystem"
 _STATUS = {"draft": "draft", "accepted": "active", "deprecated": "retired", "withdrawn": "retired"}
-_UNSEEN = ("closed-world", "data-quality")  # groups that no hook shows
 
 
 def plan_definitions(ruleset: Ruleset, base: str, version: Version = "R4") -> list[Resource]:
@@ -90,7 +90,8 @@ def _condition(lines: tuple[str, ...], says: str, version: Version) -> Resource:
 
 def _triggers(rule: Card, types: dict[str, str]) -> Iterator[Resource]:
     """The hooks of CDS Hooks that show it, and the resources whose change makes it be asked again."""
-    hooks = ("order-select", "order-sign") if rule.order else () if rule.info.group in _UNSEEN else ("patient-view",)
+    chart = () if rule.info.group in NEVER_ON_CARDS else ("patient-view",)
+    hooks = ("order-select", "order-sign") if rule.order else chart
     yield from ({"type": "named-event", "name": name} for name in hooks)
     if found := sorted({types[fact] for fact in rule.reads if fact in types}):
         yield {"type": "data-changed", "data": [{"type": name} for name in found]}

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from engine.fhir.problems import CODES
 from engine.model.finding import SEVERITIES, Evaluation
-from engine.outputs.markdown import plain
+from engine.outputs.pages import page_templates
 from engine.outputs.wording import DISCLAIMER, because_line, evidence_line, missing_line, titles
 from engine.rules.info import RuleInfo
 
@@ -67,14 +66,7 @@ def report(
     `totals`: of the whole batch, where `evaluations` are only a part of it. `sections`: what a batch says beside its
     findings (comparison.html, rates.html, unknown_codes.html).
     """
-    environment = Environment(
-        loader=PackageLoader("engine.outputs"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda shown: plain(shown) if type(shown) is str else shown,  # Markup is ours; all else may be hostile
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates("engine.outputs")
     title = titles(info)
     environment.filters |= {
         "because": because_line,

@@ -24,7 +24,7 @@ from engine.outputs.cards import INDICATOR, OVERRIDE_REASONS
 from engine.outputs.wording import DISCLAIMER
 from engine.service.admission import address_of, admission
 from engine.service.answer import Answer, Responder
-from engine.service.audit import Audit, audit_event
+from engine.service.audit import Audit, of_evaluation
 from engine.service.auth import Authenticator
 from engine.service.body import read_body
 from engine.service.call import Call, decode_object, read_call
@@ -204,9 +204,8 @@ def _take(service: Service, given: list[Feedback], hook: Hook, client: str, addr
             service.metrics.feedback.labels(finding.issue, one.outcome, reason).inc()
         log.info("feedback", service=hook.id, outcome=one.outcome, reason=reason, known=bool(findings))
         service.audit.write(
-            audit_event(
-                base=service.settings.base, now=service.now(), action="C", what=f"{hook.id}/feedback", client=client,
-                user=findings[0].user if findings else "", address=address,
+            service.event(
+                "C", f"{hook.id}/feedback", client=client, user=findings[0].user if findings else "", address=address,
                 evaluation=findings[0].evaluation if findings else "", rules=[f.issue for f in findings],
             )
         )  # fmt: skip
@@ -249,13 +248,10 @@ def _note(
     if evaluation.disagreements:
         metrics.disagreements.inc()
         log.error("backends disagree", ruleset=evaluation.ruleset.hash, rules=list(evaluation.disagreements))
-    ruleset = evaluation.ruleset
     service.audit.write(
-        audit_event(
-            base=service.settings.base, now=service.now(), action="E", what=hook.id, client=client, user=call.user,
-            address=address, patient=evaluation.patient, evaluation=found.id,
-            content=f"{ruleset.id}|{ruleset.version} {ruleset.hash}",
-            rules=[f"{f.issue}|{f.version}" for f in evaluation.findings],
+        service.event(
+            "E", hook.id, client=client, user=call.user, address=address, evaluation=found.id,
+            **of_evaluation(evaluation),
         )
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from engine import __version__
+from engine.model.finding import Evaluation
 from engine.outputs.markdown import plain
 from engine.outputs.references import reference
 from engine.outputs.settings import uri
@@ -118,6 +119,16 @@ class Audit:
 def _line(event: Json) -> tuple[str, bytes]:
     """Its day, and the line."""
     return event["recorded"][:10], msgspec.json.encode(event)
+
+
+def of_evaluation(evaluation: Evaluation) -> Json:
+    """What an event says of an evaluation: about whom, by which content, and which rules answered."""
+    ruleset = evaluation.ruleset
+    return {
+        "patient": evaluation.patient,
+        "content": f"{ruleset.id}|{ruleset.version} {ruleset.hash}",
+        "rules": [f"{finding.issue}|{finding.version}" for finding in evaluation.findings],
+    }
 
 
 def audit_event(

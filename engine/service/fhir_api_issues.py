@@ -16,7 +16,6 @@ from engine.integration.rendering import Rules
 from engine.outputs.detected_issue import Resource
 from engine.outputs.settings import uri
 from engine.service.admission import address_of
-from engine.service.audit import audit_event
 from engine.service.body import FORM, read_body
 from engine.service.fhir_api_search import (
     FHIR_JSON,
@@ -175,11 +174,10 @@ class Issues:
 
     def _audit(self, request: Request, action: str, client: str, patient: str) -> None:
         self._service.audit.write(
-            audit_event(
-                base=self._service.settings.base, now=self._service.now(), action=action, what="fhir/DetectedIssue",
-                client=client, address=address_of(request), patient=patient,
+            self._service.event(
+                action, "fhir/DetectedIssue", client=client, address=address_of(request), patient=patient
             )
-        )  # fmt: skip
+        )
 
 
 def fitting(change: Change, search: Asked, rules: Rules, form: Form) -> Resource | None:

@@ -22,7 +22,6 @@ from engine.integration.notify import notification, statuses
 from engine.integration.topics import AskedError, Known, shown
 from engine.outputs.detected_issue import Resource
 from engine.service.admission import address_of
-from engine.service.audit import audit_event
 from engine.service.body import read_body
 from engine.service.call import decode_object
 from engine.service.fhir_api_search import (
@@ -259,11 +258,10 @@ class _Own:
 
     def _audit(self, request: Request, action: str, client: str, subscription: Subscription) -> None:
         self._service.audit.write(
-            audit_event(
-                base=self._base, now=self._service.now(), action=action, what="fhir/Subscription", client=client,
-                address=address_of(request), patient=subscription.patient,
+            self._service.event(
+                action, "fhir/Subscription", client=client, address=address_of(request), patient=subscription.patient
             )
-        )  # fmt: skip
+        )
 
 
 def parameters_of(resource: Resource) -> list[tuple[str, str]]:

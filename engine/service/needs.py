@@ -12,6 +12,7 @@ import msgspec
 from engine.outputs.needs import DRUG_RESOURCE, concept_resources, read_by
 from engine.rules.program import Issue
 from engine.rules.ruleset import Ruleset
+from engine.views import NEVER_ON_CARDS
 
 PATIENT = "patient"
 _KEYS = {
@@ -27,7 +28,6 @@ _KEYS = {
 }
 # where a drug is found besides the orders; an order alone counts as having been asked for it
 _ALSO_DRUGS = ("MedicationStatement", "MedicationDispense", "Immunization")
-_UNSEEN = frozenset({"closed-world", "data-quality"})  # groups that no hook shows
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -61,4 +61,5 @@ def needs_of(ruleset: Ruleset, observation_categories: Sequence[str]) -> Needs:
 def _read(ruleset: Ruleset) -> tuple[frozenset[str], frozenset[str]]:
     """Concepts and ingredients that the shown issues read."""
     rules = (*ruleset.program.patient, *ruleset.program.order)
-    return read_by(ruleset, [rule.name for rule in rules if isinstance(rule, Issue) and rule.group not in _UNSEEN])
+    shown = [rule.name for rule in rules if isinstance(rule, Issue) and rule.group not in NEVER_ON_CARDS]
+    return read_by(ruleset, shown)

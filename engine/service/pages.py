@@ -17,7 +17,6 @@ from engine.outputs.detected_issue import issue_bundle
 from engine.outputs.needs import fact_resources
 from engine.service.admission import address_of
 from engine.service.answer import Page, mitigated
-from engine.service.audit import audit_event
 from engine.service.openapi import FHIR, errors
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
@@ -77,11 +76,10 @@ def kept_page(service: Service, name: str, address: str, rules: Sequence[str] = 
         raise RefusalError(404, _GONE)
     page = msgspec.msgpack.decode(content, type=Page)
     service.audit.write(
-        audit_event(
-            base=service.settings.base, now=service.now(), action="R", what="evaluation-page", address=address,
-            patient=page.evaluation.patient, evaluation=page.id, rules=rules,
+        service.event(
+            "R", "evaluation-page", address=address, patient=page.evaluation.patient, evaluation=page.id, rules=rules
         )
-    )  # fmt: skip
+    )
     return page
 
 

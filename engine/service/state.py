@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
+from typing import Any
 
 import structlog
 
@@ -15,7 +16,7 @@ from engine.evaluation import Evaluator
 from engine.integration.dispatch import Subscribers
 from engine.integration.rendering import Rules
 from engine.model.figure import Figure
-from engine.service.audit import Audit
+from engine.service.audit import Audit, Json, audit_event
 from engine.service.auth import Authenticator
 from engine.service.backlog import Backlog
 from engine.service.limits import RateLimit
@@ -75,6 +76,10 @@ class Service:
     def milliseconds(self) -> int:
         """Now, in milliseconds since 1970."""
         return int(self.now().timestamp() * 1000)
+
+    def event(self, action: str, what: str, **more: Any) -> Json:
+        """An AuditEvent of now; `more` as `audit_event` takes it."""
+        return audit_event(base=self.settings.base, now=self.now(), action=action, what=what, **more)
 
     def admit(self, name: str) -> None:
         """Counts a request of a client or address. Raises RefusalError 429."""

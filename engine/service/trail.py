@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from engine.integration.intake import Letter, Taken
 from engine.model.finding import Evaluation
 from engine.outputs.detected_issue import evaluation_id
-from engine.service.audit import Json, audit_event
+from engine.service.audit import Json, of_evaluation
 from engine.service.state import Service
 
 US = "Endplate"  # who decides on what was told
@@ -35,20 +35,14 @@ def received(service: Service, letters: Sequence[Letter], taken: Taken) -> None:
 def _received(service: Service, letter: Letter, patients: Sequence[str]) -> Json:
     events = letter.message.events
     deleted = bool(events) and all(one.action == "delete" for one in events)
-    return audit_event(
-        base=service.settings.base, now=service.now(), action="D" if deleted else "C",
-        what=f"{'fetched' if letter.address is None else 'received'}/{letter.message.kind}",
-        client=letter.source.name, address=letter.address or "", patient=patients,
-    )  # fmt: skip
+    what = f"{'fetched' if letter.address is None else 'received'}/{letter.message.kind}"
+    more = {"client": letter.source.name, "address": letter.address or "", "patient": patients}
+    return service.event("D" if deleted else "C", what, **more)
 
 
 def decided(service: Service, evaluations: Sequence[Evaluation]) -> None:
     """Which evaluation was made about whom, and which rules answered. Raises StoreError."""
     service.audit.put([
-        audit_event(
-            base=service.settings.base, now=service.now(), action="E", what="decided", client=US, patient=one.patient,
-            evaluation=evaluation_id(one), content=f"{one.ruleset.id}|{one.ruleset.version} {one.ruleset.hash}",
-            rules=[f"{found.issue}|{found.version}" for found in one.findings],
-        )
+        service.event("E", "decided", client=US, evaluation=evaluation_id(one), **of_evaluation(one))
         for one in evaluations
     ])  # fmt: skip

@@ -14,12 +14,11 @@ from engine.fhir.problems import CODES
 from engine.model.finding import SEVERITIES, Evaluation, Finding, Missing
 from engine.model.problem import Problem
 from engine.outputs.cards import cards_response, grouped
-from engine.reasoning import QUALITY
+from engine.reasoning import CLOSED_WORLD, QUALITY
 from engine.rules.info import RuleInfo
 from engine.rules.program import Issue
 from engine.views import View, seen, shows
 
-CLOSED_WORLD = "closed-world"
 PROVED = 6
 """For so many undecided issues it is worked out what each answer changes; for the others it is listed what is asked."""
 

@@ -114,9 +114,14 @@ def hook_case(content: bytes, title: str, as_of: date, origin: Origin = "file", 
     )  # fmt: skip
 
 
-def drafts_of(case: Case) -> Drafts:
+def request_of(case: Case) -> Json:
+    """The request of a hook; empty if the case is documents."""
+    return obj(decode_json(case.content)) if case.hook else EMPTY
+
+
+def drafts_of(case: Case, request: Json) -> Drafts:
     """What the user of a hook request is about to write."""
-    context = obj(obj(decode_json(case.content)).get("context")) if case.hook else EMPTY
+    context = obj(request.get("context"))
     added = next((obj(context[name]) for name in _ADDED if name in context), EMPTY)
     return read_drafts(added, case.patient) if added else Drafts()
 
@@ -129,9 +134,10 @@ def record_of(case: Case, terminology: Terminology, *, hypothetical: bool = True
     answers = [decode_json(one) for one in case.answers.values()] if hypothetical else []
     if case.hook:
         scope = Scope(as_of=case.as_of, complete=case.complete, current_encounter=case.encounter)
-        prefetch: dict[str, Any] = dict(obj(obj(decode_json(case.content)).get("prefetch")))
+        request = request_of(case)
+        prefetch: dict[str, Any] = dict(obj(request.get("prefetch")))
         prefetch |= {f"{ANSWERS}-{number}": one for number, one in enumerate(answers)}
-        drafts = drafts_of(case)
+        drafts = drafts_of(case, request)
         return read_prefetch(prefetch, case.patient, terminology, scope, drafts=[drafts.bundle] if drafts.names else [])
     scope = Scope(as_of=case.as_of, complete=case.complete, current_encounter=case.encounter, together=True)
     documents = [*read_documents(case.content, case.title), *as_documents(answers, "answers")]

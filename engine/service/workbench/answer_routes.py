@@ -13,14 +13,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engine.model.form import Form
-from engine.service.audit import audit_event
 from engine.service.body import read_body
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 from engine.service.workbench.access import User, user_of
 from engine.service.workbench.case_answers import NOTHING, Told, entered_in, questions_of, state_of
 from engine.service.workbench.case_page import case_page
-from engine.service.workbench.cases import keep, opened
+from engine.service.workbench.cases import audited, keep, opened
 from engine.service.workbench.chart import may_save
 from engine.service.workbench.web import HEADERS, paged, see_other
 from engine.service.workbench.writing import MovedError, bundle_of, drafts_for, save_answers
@@ -96,7 +95,7 @@ def answer_routes(service: Service) -> APIRouter:
             told = Told(status=refusal.status, message=refusal.message, tone="bad")
             return await _page(service, name, case, user, told)
         await to_thread.run_sync(keep, service, name, saved.case)
-        _audit(service, saved.case, user, request)
+        audited(service, request, user, saved.case, action="C", what="workbench-answers")
         if saved.beside:
             return await _page(service, name, saved.case, user, Told(message=_BESIDE, tone="doubt"))
         return see_other(_place(name, "saved"))
@@ -199,10 +198,3 @@ def _place(name: str, anchor: str = "") -> str:
     return PLACE.format(name=name) + (f"#{anchor}" if anchor else "")
 
 
-def _audit(service: Service, case: Case, user: User, request: Request) -> None:
-    service.audit.write(
-        audit_event(
-            base=service.settings.base, now=service.now(), action="C", what="workbench-answers", user=user.name,
-            address=request.client.host if request.client else "", patient=case.patient,
-        )
-    )  # fmt: skip

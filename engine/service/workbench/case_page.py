@@ -7,7 +7,6 @@ from functools import cached_property
 from starlette.responses import Response
 
 from engine.evaluation import Evaluator, Explaining
-from engine.fhir import decode_json
 from engine.fhir.elements import obj
 from engine.model.finding import Evaluation
 from engine.model.record import Record
@@ -23,7 +22,7 @@ from engine.service.workbench.web import html
 from engine.views import View
 from engine.workbench.body_map import BodyMap, body_map
 from engine.workbench.cards_view import Findings, findings_of
-from engine.workbench.case import Case, drafts_of, record_of
+from engine.workbench.case import Case, drafts_of, record_of, request_of
 from engine.workbench.criteria import Column, criteria_of
 from engine.workbench.timeline import Timeline, references, timeline
 
@@ -78,10 +77,8 @@ class Opened:
     @cached_property
     def findings(self) -> Findings:
         """The findings as the hook of the case would show them; documents as when the chart is opened."""
-        drafts: frozenset[str] = frozenset()
-        if self.case.hook:
-            context = obj(obj(decode_json(self.case.content)).get("context"))
-            drafts = selected_of(context, drafts_of(self.case))
+        request = request_of(self.case)
+        drafts = selected_of(obj(request.get("context")), drafts_of(self.case, request))
         return findings_of(
             self.reasoning,
             self.evaluation,

@@ -13,13 +13,12 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
 from engine.outputs.markdown import plain
-from engine.service.audit import audit_event
 from engine.service.live import Content
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 from engine.service.workbench.access import User, user_of
 from engine.service.workbench.case_page import case_page
-from engine.service.workbench.cases import keep, new_name, opened
+from engine.service.workbench.cases import audited, keep, new_name, opened
 from engine.service.workbench.chart import read_chart
 from engine.service.workbench.examples import examples
 from engine.service.workbench.web import html, paged, see_other
@@ -92,7 +91,7 @@ def case_routes(service: Service) -> APIRouter:
 
         def made() -> Response:
             case = opened(service, name, user)
-            _audit(service, case, user, request)
+            audited(service, request, user, case, action="R", what="workbench-case")
             with service.live.used() as content:
                 if not case.patient:
                     return _chooser(service, content, name, case)
@@ -191,10 +190,3 @@ async def _fetch(service: Service, request: Request, user: User, server: str, pa
     return await to_thread.run_sync(_kept, service, await read_chart(service, request, user, server, patient))
 
 
-def _audit(service: Service, case: Case, user: User, request: Request) -> None:
-    service.audit.write(
-        audit_event(
-            base=service.settings.base, now=service.now(), action="R", what="workbench-case", user=user.name,
-            address=request.client.host if request.client else "", patient=case.patient,
-        )
-    )  # fmt: skip

@@ -7,7 +7,9 @@ import re
 import secrets
 
 import msgspec
+from fastapi import Request
 
+from engine.service.admission import address_of
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 from engine.service.workbench.access import User
@@ -45,6 +47,12 @@ def opened(service: Service, name: str, user: User) -> Case:
     if case.owner != user.name:
         raise RefusalError(404, _GONE)
     return case
+
+
+def audited(service: Service, request: Request, user: User, case: Case, *, action: str, what: str) -> None:
+    """What a user did with a case stands in the audit trail."""
+    address = address_of(request)
+    service.audit.write(service.event(action, what, user=user.name, address=address, patient=case.patient))
 
 
 def _key(service: Service, name: str) -> str:

@@ -20,7 +20,6 @@ from engine.client.launch import LONGEST_CODE, Begun, begun, returned, wanted
 from engine.client.smart import RefusedError, discover
 from engine.errors import RemoteError, SettingsError
 from engine.service.admission import address_of
-from engine.service.audit import audit_event
 from engine.service.outcome import RefusalError
 from engine.service.servers import allowed, is_loopback
 from engine.service.state import Service
@@ -184,9 +183,9 @@ def note(
     """Audits that somebody signed in or out; `outcome` "4": it failed."""
     patient = f"Patient/{session.patient}" if session is not None and session.patient else ""
     service.audit.write(
-        audit_event(
-            base=service.settings.base, now=service.now(), action="E", what=what, user=session.user if session else "",
-            client=session.server if session else "", address=address_of(request), patient=patient, outcome=outcome,
+        service.event(
+            "E", what, user=session.user if session else "", client=session.server if session else "",
+            address=address_of(request), patient=patient, outcome=outcome,
         )
     )  # fmt: skip
 

@@ -13,12 +13,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.responses import RedirectResponse, Response
 
 from engine.errors import EndplateError
 from engine.outputs.markdown import plain
+from engine.outputs.pages import page_templates
 from engine.outputs.wording import DISCLAIMER, answer_lines, because_line, evidence_line, missing_line
+from engine.service.admission import address_of
 from engine.service.outcome import RefusalError
 from engine.service.servers import is_loopback
 from engine.service.state import Service
@@ -44,14 +46,7 @@ _TITLES = {400: "This cannot be read", 401: "Please sign in", 403: "This is not 
 @cache
 def environment() -> Environment:
     """Templates in which every value is escaped and free of control characters."""
-    made = Environment(
-        loader=PackageLoader("engine.service.workbench"),
-        autoescape=True,
-        finalize=lambda shown: plain(shown) if type(shown) is str else shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = page_templates("engine.service.workbench")
     made.globals |= {"disclaimer": DISCLAIMER, "static": static_path}
     made.globals |= {"answer_lines": answer_lines, "missing_line": missing_line}
     made.filters |= {"evidence": evidence_line, "because": because_line, "clip": clip}
@@ -113,7 +108,7 @@ def paged(service: Service, *, linked: bool = False) -> Callable[[Handler], Hand
         @wraps(handler)
         async def handled(request: Request, *args: Any, **kwargs: Any) -> Response:
             try:
-                service.admit(f"page {request.client.host if request.client else ''}")
+                service.admit(f"page {address_of(request)}")
                 if not linked:
                     own_site(service, request)
                 return await handler(request, *args, **kwargs)
