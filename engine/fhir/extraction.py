@@ -24,12 +24,12 @@ from engine.fhir.elements import Json, codings, obj, text
 from engine.fhir.observations import read_observation
 from engine.fhir.problems import Note, problem
 from engine.fhir.references import target_of
+from engine.model.form import Form
 from engine.model.problem import Problem
 from engine.model.record import Result
 from engine.terminology.terminology import Terminology
 
 ABSENT_REASON = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
-CATEGORY = "exam"  # of what is extracted: who searches by category finds it
 _AGENT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _ANSWERS = ":extracted-answer"  # the identifier system, below the base of the ruleset
 _NAMESPACE = uuid.UUID("5f7a7c4e-94f4-5c0f-9d07-1f0d6d1b6a55")
@@ -110,7 +110,7 @@ def _observations(response: Json, terminology: Terminology, note: Note) -> list[
     if form is None:
         return []
     answers = read_answers(response, form, terminology, note)
-    shared = _shared(response)
+    shared = _shared(response, form)
     found = []
     for said in answers.said:
         fact = {**said.fact, **({"d": answers.day} if answers.day else {})}
@@ -123,9 +123,9 @@ def _observations(response: Json, terminology: Terminology, note: Note) -> list[
     return found
 
 
-def _shared(response: Json) -> Json:
-    """What every Observation takes over from the response."""
-    shared: Json = {"category": [fhir_coded("observation-category", CATEGORY)], "subject": response.get("subject")}
+def _shared(response: Json, form: Form) -> Json:
+    """What every Observation takes over from the response. Who searches by category finds it."""
+    shared: Json = {"category": [fhir_coded("observation-category", form.category)], "subject": response.get("subject")}
     if response.get("encounter"):
         shared["encounter"] = response["encounter"]
     author = obj(response.get("author"))

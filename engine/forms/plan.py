@@ -4,6 +4,7 @@
       neuromuscular-examination:
         title: Neuromuscular examination
         purpose: what it is for
+        category: procedure                      # of the Observations that are made of its answers; else exam
         earlier: [version]                       # versions that mean the same
         sections: [{title: ..., facts: motor-signs, without: [concept]}]     # a file of facts/
     answers: {concept: [answer]}                 # which answers are offered, where that does not follow from the facts
@@ -25,7 +26,7 @@ from engine.errors import Fault, Place
 from engine.facts.base import FactBase
 from engine.facts.concept import Concept
 from engine.forms.asked import COUNT, Asked, asked, concepts_of
-from engine.model.form import DATE, NOT_EXAMINED, Field, Form, Kind, Option, Question, Section
+from engine.model.form import CATEGORIES, DATE, NOT_EXAMINED, Category, Field, Form, Kind, Option, Question, Section
 from engine.terminology.content import Coding
 from engine.terminology.terminology import Terminology
 
@@ -85,7 +86,7 @@ class _Planner:
                 self._fault(path, f"the form `{name}` needs a `title` and `sections`")
                 continue
             for key in body:
-                if key not in ("title", "purpose", "earlier", "sections"):
+                if key not in ("title", "purpose", "category", "earlier", "sections"):
                     self._fault((*path, key), f"`{key}` is no key of a form")
             sections = [
                 section
@@ -100,10 +101,18 @@ class _Planner:
                     url=f"{self._terminology.content.base}:form:{name}",
                     title=body["title"],
                     purpose=str(body.get("purpose") or ""),
+                    category=self._category(body.get("category", "exam"), (*path, "category")),
                     earlier=tuple(str(one) for one in _list(body.get("earlier"))),
                     sections=tuple(sections),
                 )
             )
+
+    def _category(self, given: object, path: tuple[str | int, ...]) -> Category:
+        for category in CATEGORIES:
+            if given == category:
+                return category
+        self._fault(path, f"`{given}` is no category of Observations", f"use one of {', '.join(CATEGORIES)}")
+        return "exam"
 
     def _section(self, body: object, path: tuple[str | int, ...], used: dict[str, str]) -> Section | None:
         body = _mapping(body)
@@ -254,7 +263,7 @@ class _Planner:
 
 def _versioned(form: Form) -> Form:
     """The form under a version that is made of all that it asks."""
-    asked_for = msgspec.structs.replace(form, earlier=())
+    asked_for = msgspec.structs.replace(form, earlier=(), category="exam")  # neither changes what an answer means
     digest = hashlib.sha256(msgspec.json.encode((asked_for, DATE))).hexdigest()
     return msgspec.structs.replace(form, version=digest[:_DIGITS])
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -17,6 +17,9 @@ DATE = "date"
 """The link of the one question of every form that is no result: the day of the examination."""
 
 Kind = Literal["choice", "quantity", "integer", "date", "boolean"]
+Category = Literal["exam", "procedure", "laboratory", "imaging", "survey", "therapy"]
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+"""Of FHIR's `observation-category`, those of which answers of a form can be."""
 
 
 class Option(msgspec.Struct, frozen=True, array_like=True):
@@ -72,13 +75,15 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`version` changes with everything that is asked; `earlier` versions mean the same and are still read."""
+    """`version` changes with everything that is asked; `earlier` versions mean the same and are still read. `category`:
+    of the Observations that its answers become, in FHIR's `observation-category`."""
 
     name: str
     url: str
     title: str
     version: str = ""
     purpose: str = ""
+    category: Category = "exam"
     earlier: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
 

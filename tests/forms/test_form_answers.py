@@ -269,8 +269,11 @@ def test_a_ruleset_without_forms_passes_responses_over() -> None:
     assert toy.content.forms == {}
 
 
-def test_what_is_extracted_is_found_by_who_searches_by_category() -> None:
-    studied = answered(NEUROPHYSIOLOGY, {"c": "edx-study", "v": "normal"})
-    made = [*observations(answered(EXAMINATION, FATIGABLE)), *observations(studied)]
+@pytest.mark.parametrize(("form", "fact", "category"), [
+    (EXAMINATION, FATIGABLE, "exam"),
+    (NEUROPHYSIOLOGY, {"c": "edx-study", "v": "normal"}, "procedure"),
+])  # fmt: skip
+def test_what_is_extracted_is_found_by_who_searches_by_category(form: str, fact: Json, category: str) -> None:
+    made = observations(answered(form, fact))
     found = {(coding["system"], coding["code"]) for one in made for of in one["category"] for coding in of["coding"]}
-    assert found == {("http://terminology.hl7.org/CodeSystem/observation-category", "exam")}
+    assert found == {("http://terminology.hl7.org/CodeSystem/observation-category", category)}

@@ -138,9 +138,10 @@ def test_a_fact_that_is_added_to_the_rules_is_asked(other: Path) -> None:
     assert {url: one for url, one in after.items() if url != name} == {u: o for u, o in before.items() if u != name}
 
 
-def test_a_change_of_words_is_another_version_and_one_of_rules_is_not(other: Path) -> None:
+def test_a_change_of_words_is_another_version_and_one_of_rules_or_category_is_not(other: Path) -> None:
     before = {url: one.version for url, one in load_ruleset(other).content.forms.items()}
     change(other / "ruleset.yaml", "version: ", "version: 9")
+    change(other / "forms.yaml", "category: procedure", "category: laboratory")
     assert {url: one.version for url, one in load_ruleset(other).content.forms.items()} == before
     change(other / "forms.yaml", "atrophy: Wasting", "atrophy: Wasted muscles")
     assert {url for url, one in load_ruleset(other).content.forms.items() if one.version != before[url]} == {
@@ -175,6 +176,8 @@ def test_the_written_forms_are_those_of_the_rules() -> None:
     ("title: Neurophysiology\n", "name: Neurophysiology\n", "the form `neurophysiology` needs a `title`"),
     ("forms:\n", "form:\n", "`form` is no key of forms.yaml"),
     ("    purpose: Nerve", "    reason: Nerve", "`reason` is no key of a form"),
+    ("    category: procedure", "    category: exams", "`exams` is no category of Observations"),
+    ("    category: procedure", "    category: [exam]", "`['exam']` is no category of Observations"),
 ])  # fmt: skip
 def test_a_form_that_cannot_be_made_is_a_fault_with_its_place(other: Path, old: str, new: str, says: str) -> None:
     change(other / "forms.yaml", old, new)
