@@ -23,6 +23,7 @@ from engine.store.database import Database
 from engine.store.errors import told
 from engine.store.statements import put
 from engine.store.tables import delivery, holder, pending_fetch, work
+from engine.store.work import bereave
 
 State = Literal["alive", "dead", "unknown"]
 _OTHERS = select(holder.c.name).where(holder.c.name != bindparam("mine")).order_by(holder.c.name)
@@ -66,7 +67,7 @@ class Holder:
             self.begin(now)
         with self._database.read() as connection:
             others = connection.execute(_OTHERS, {"mine": self.name}).scalars().all()
-        return sum(self._buried(self._grip, other) for other in others)
+        return sum(self._buried(self._grip, other, now) for other in others)
 
     def end(self) -> None:
         """It claims nothing any more: what it has not finished is for others."""
@@ -75,19 +76,22 @@ class Holder:
             self._known = False
             self._grip.leave()
 
-    def _buried(self, grip: _Grip, name: str) -> int:
+    def _buried(self, grip: _Grip, name: str, now: int) -> int:
         with grip.state_of(name) as state:
             if state == "alive":
                 return 0
             if state == "dead":
-                return self._database.run(lambda connection: free(connection, name))
+                return self._database.run(lambda connection: free(connection, name, died=now))
             self._database.run(lambda connection: connection.execute(_FORGET, {"whose": name}))
             return 0
 
 
-def free(connection: Connection, name: str) -> int:
-    """Whatever a holder has claimed can be claimed by others, and the holder is no more; how many claims."""
-    freed = 0
+def free(connection: Connection, name: str, *, died: int | None = None) -> int:
+    """Whatever a holder has claimed can be claimed by others, and the holder is no more; how many claims.
+
+    `died`: when (ms) it was found dead; what it was doing then may be why.
+    """
+    freed = bereave(connection, name, died) if died is not None else 0
     for table in (work, delivery, pending_fetch):
         theirs = update(table).where(table.c.claimed_by.startswith(f"{name}.", autoescape=True))
         if table is delivery:

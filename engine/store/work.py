@@ -14,6 +14,9 @@ from engine.store.tables import resource as t
 from engine.store.tables import sweep as s
 from engine.store.tables import work as w
 
+DEATHS = 3  # of processes that were deciding on a patient, before the patient rests
+REST_MS = 4_000  # for each of these deaths
+
 
 class Claim(msgspec.Struct, frozen=True):
     """A patient who is being decided on by the holder, for as long as nobody else has taken them."""
@@ -88,8 +91,12 @@ def _mark(dialect: str) -> Insert:
 
 
 def claim(connection: Connection, *, holder: str, now: int, until: int, most: int) -> list[Claim]:
-    """Takes patients who are due and whom nobody has, those who have waited longest first."""
-    found = connection.execute(_DUE, {"now": now, "most": most}).all()
+    """Takes patients who are due and whom nobody has, those who have waited longest first.
+
+    One with whom something went wrong before is taken alone: whatever it does again costs no other.
+    """
+    due = connection.execute(_DUE, {"now": now, "most": most}).all()
+    found = due[:1] if due and due[0].attempts else [row for row in due if not row.attempts]
     if found:
         connection.execute(_CLAIM, {"patients": sorted(row.patient for row in found), "holder": holder, "until": until})
     return [Claim(row.patient, row.dirty, row.attempts, holder) for row in found]
@@ -109,6 +116,20 @@ def done(connection: Connection, claim: Claim) -> bool:
 def park(connection: Connection, claim: Claim, again: int) -> None:
     """Ends a claim that came to nothing: not before `again`, unless something of the patient changes."""
     connection.execute(_PARK, {"whose": claim.patient, "holder": claim.holder, "again": again})
+
+
+def bereave(connection: Connection, holder: str, now: int) -> int:
+    """Frees the patients whom a process had claimed that died; how many.
+
+    If it happens time and again it may be their record that kills: after some deaths they rest, longer each time,
+    unless something of them changes.
+    """
+    died = w.c.attempts + 1
+    freed = update(w).where(w.c.claimed_by.startswith(f"{holder}.", autoescape=True)).values(
+        claimed_by="", claimed_until=0, attempts=died,
+        available_at=case((died < DEATHS, w.c.available_at), else_=now + REST_MS * died),
+    )  # fmt: skip
+    return connection.execute(freed).rowcount
 
 
 def waiting(connection: Connection, now: int) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from engine.store import Database, StoreError, outbox, schema, sources, work
-from engine.store.holders import Holder
+from engine.store.holders import Holder, free
 from engine.store.outbox import Letter
 from engine.store.sources import Pending
 from engine.store.tables import holder
@@ -100,6 +100,41 @@ def test_what_a_killed_process_has_claimed_is_free_at_once(lasting: Path | str, 
     assert claim_all(database, "mine") == 3
     assert names(database) == {"mine"}
     mine.end()
+
+
+def test_a_patient_with_whom_processes_die_is_taken_alone_and_rests_in_between(databases: list[Database]) -> None:
+    """It may be their record that kills: whoever shared a claim with them goes on, and a change brings them at once."""
+    one = databases[0]
+    with one.write() as connection:
+        work.mark(connection, ["Patient/q"], 1)
+    taken = []
+    for death in range(1, 6):
+        with one.write() as connection:
+            now = death * 100_000
+            claims = work.claim(connection, holder="dead.1", now=now, until=now + LEASE, most=9)
+            taken.append([claim.patient for claim in claims])
+            free(connection, "dead", died=now)
+            if death == 1:  # the other one is decided on next time, and it was not they
+                [other] = work.claim(connection, holder="mine.1", now=now, until=LEASE, most=9)
+                assert work.done(connection, other)
+    assert taken == [["Patient/p", "Patient/q"], *[["Patient/q"]] * 4]
+    with one.write() as connection:
+        now = 500_000 + 5 * work.REST_MS
+        assert work.claim(connection, holder="mine.2", now=now - 1, until=LEASE, most=9) == []
+        assert work.waiting(connection, now)[2] == 1, "operators see it"
+        [later] = work.claim(connection, holder="mine.2", now=now, until=LEASE, most=9)
+        assert later.attempts == 5
+        work.park(connection, later, LEASE)
+        work.mark(connection, ["Patient/q"], 7)
+        assert len(work.claim(connection, holder="mine.3", now=7, until=LEASE, most=9)) == 1
+
+
+def test_who_ends_in_peace_leaves_no_suspicion(databases: list[Database]) -> None:
+    with databases[0].write() as connection:
+        work.claim(connection, holder="one.1", now=5, until=LEASE, most=9)
+        free(connection, "one")
+        [claim] = work.claim(connection, holder="two.1", now=5, until=LEASE, most=9)
+        assert claim.attempts == 0
 
 
 def freed_by(one: Holder) -> int:
