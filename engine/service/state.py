@@ -147,7 +147,9 @@ class Service:
             self.backlog.flush()
 
     def close(self) -> None:
-        """Writes what is waiting."""
+        """Writes what is waiting, and ends all connections."""
+        if self.subscribers is not None:
+            self.subscribers.close()
         self.audit.close()
         self.backlog.close()
         self.store.close()

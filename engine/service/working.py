@@ -78,8 +78,6 @@ class Working:
         self.workers.stop()
         for sink in self.sinks.values():
             sink.close()
-        if self._service.subscribers is not None:
-            self._service.subscribers.close()
 
     @asynccontextmanager
     async def around(self, app: FastAPI, lifespan: Callable[[FastAPI], Any]) -> AsyncIterator[Any]:

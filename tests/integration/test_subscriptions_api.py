@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
+import psutil
 import pytest
 from decide_kit import Hospital, example
 from hypothesis import HealthCheck, given, settings
@@ -99,6 +100,18 @@ def site(evaluator: Evaluator, subscriber: Subscriber) -> Iterator[Site]:
     site = Site(evaluator, subscriber)
     yield site
     site.service.close()
+
+
+def test_a_service_that_is_closed_has_no_connection_to_a_subscriber(site: Site) -> None:
+    def connections() -> int:
+        peer = ("127.0.0.1", int(site.subscriber.url.rpartition(":")[2]))
+        return sum(one.raddr == peer and one.status == "ESTABLISHED" for one in psutil.Process().net_connections("tcp"))
+
+    site.create(site.old())
+    site.deliver()
+    assert connections() == 1
+    site.service.close()
+    assert connections() == 0
 
 
 @pytest.mark.parametrize("form", ["R4", "R4B", "R5"])
