@@ -83,7 +83,7 @@ class Explaining(Reasoning):
             return frozenset[tuple[str, str, str]]().union(*(source.what_if({}) for source in sources))
         held = {concept: (*self.record.results.get(concept, ()), *more) for concept, more in results.items()}
         record = msgspec.structs.replace(self.record, results={**self.record.results, **held})
-        facts = self.base.again(record, self.facts, results)
+        facts = self.base.again(record, self.record, self.facts, results)
         changed = _otherwise(self.facts, facts)
         stands = self._by_itself.what_if(changed)
         anew = self.base.reaches_orders(results, changed)
@@ -178,6 +178,10 @@ def _named(source: Source) -> str:
 
 def _otherwise(before: Mapping[str, Fact], after: Mapping[str, Fact]) -> dict[str, str]:
     """The values of the facts that have another one now."""
-    was, now = ({name: fact.value for name, fact in facts.items()} for facts in (before, after))
-    names = {**was, **now}
-    return {name: now.get(name, UNKNOWN) for name in names if was.get(name, UNKNOWN) != now.get(name, UNKNOWN)}
+    changed = {}
+    for name, fact in after.items():
+        was = before.get(name)
+        if was is not fact and fact.value != (was.value if was is not None else UNKNOWN):
+            changed[name] = fact.value
+    gone = before.keys() - after.keys()
+    return changed | {name: UNKNOWN for name in gone if before[name].value != UNKNOWN}

@@ -80,13 +80,19 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
                 facts[fact.name] = fact
         return facts
 
-    def again(self, record: Record, facts: Mapping[str, Fact], concepts: Collection[str]) -> dict[str, Fact]:
-        """The facts of a record that only has more results of these concepts than the one whose facts are given."""
+    def again(
+        self, record: Record, earlier: Record, facts: Mapping[str, Fact], concepts: Collection[str]
+    ) -> dict[str, Fact]:
+        """The facts of a record that only has more results of these concepts than an earlier one with these facts."""
         again = dict(facts)
         view = View(record, self.tables, lambda name: again.get(name) or self.unknown(name, record))
+        before = View(earlier, self.tables, lambda name: facts.get(name) or self.unknown(name, earlier))
         index = self._index
         for position in sorted(set(self._always).union(*(index.get(name, ()) for name in concepts))):
             definition = self.definitions[position]
+            needed = all(again.get(name) == facts.get(name) for name in definition.needs())
+            if needed and definition.stays(before, view, concepts):
+                continue
             for name in definition.values():
                 again.pop(name, None)
             again |= {fact.name: fact for fact in definition.compute(view)}

@@ -7,7 +7,7 @@ that are unknown because nothing is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -64,6 +64,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     def current(self) -> bool:
         """Whether a known value speaks of now: it lies in its window, or the drug is taken or ordered."""
         return getattr(self, "within", None) is not None or getattr(self, "encounter", "") == "current"
+
+    def stays(self, before: View, after: View, concepts: Collection[str]) -> bool:
+        """Whether it is sure to say the same of a record that only has more results of these concepts, and whose facts
+        that it needs are the same. Only worth knowing of what reads a whole record."""
+        return False
 
     def common_values(self) -> frozenset[str]:
         """Values that are found in the general population although the fact as a whole is not `common`."""

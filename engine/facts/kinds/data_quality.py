@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 import msgspec
@@ -75,6 +75,9 @@ class DataQualityFact(Definition, frozen=True, kw_only=True, tag="data-quality")
         for name, diagnoses in view.record.diagnoses.items():
             found.setdefault(CONFLICTING_CONDITIONS, []).extend(self._conditions(view, name, diagnoses))
         return tuple(self._fact(reason, found[reason]) for reason in self.reasons if found.get(reason))
+
+    def stays(self, before: View, after: View, concepts: Collection[str]) -> bool:
+        return all(list(self._results(before, name)) == list(self._results(after, name)) for name in concepts)
 
     def _results(self, view: View, name: str) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
         concept = concept_of(view, name)

@@ -1,6 +1,7 @@
-"""What the data of a case say without any answer: worked out once for all the answers that are tried on them.
+"""What the data of a case say without any answer: worked out once for all pages of the case and all answers on them.
 
-The last few cases are held in memory, so that an answer costs one reading of the record and not two.
+The last few cases are held in memory, so that an answer costs one reading of the record and not two, and a page that
+is shown again none.
 """
 
 from __future__ import annotations
@@ -18,12 +19,30 @@ from engine.workbench.case import Case, record_of
 MOST = 8
 
 
-class Before(msgspec.Struct, frozen=True):
-    """The record, the reasoning over it, and what it says, without what is missing."""
+class Judged(msgspec.Struct, frozen=True):
+    """The reasoning over a record, and what it says, without what is missing."""
 
-    record: Record
     reasoning: Explaining
     evaluation: Evaluation
+
+
+class Before:
+    """What is known before anything is answered. Safe to use from several threads."""
+
+    def __init__(self, evaluator: Evaluator, record: Record) -> None:
+        self.record = record
+        self._evaluator = evaluator
+        self._lock = threading.Lock()
+        self._judged: Judged | None = None
+
+    @property
+    def judged(self) -> Judged:
+        """Worked out when it is first asked for: a page without answers judges the record by itself."""
+        with self._lock:
+            if self._judged is None:
+                reasoning = self._evaluator.reasoning(self.record)
+                self._judged = Judged(reasoning, reasoning.evaluation("none"))
+            return self._judged
 
 
 _lock = threading.Lock()
@@ -39,9 +58,7 @@ def before_answers(evaluator: Evaluator, case: Case) -> Before:
         if found is not None:
             _held.move_to_end(key)
             return found
-    record = record_of(case, evaluator.ruleset.terminology, hypothetical=False)
-    reasoning = evaluator.reasoning(record)
-    found = Before(record, reasoning, reasoning.evaluation("none"))
+    found = Before(evaluator, record_of(case, evaluator.ruleset.terminology, hypothetical=False))
     with _lock:
         _held[key] = found
         while len(_held) > MOST:

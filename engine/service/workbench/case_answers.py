@@ -95,7 +95,7 @@ class Answering:
     @cached_property
     def changes(self) -> Changes:
         """What the answers that are tried change."""
-        data = self.opened.data
+        data = self.opened.data.judged
         return changes(data.reasoning, data.evaluation, self.opened.reasoning, self.opened.evaluation)
 
     @property

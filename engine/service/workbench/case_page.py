@@ -45,12 +45,12 @@ class Opened:
     @cached_property
     def record(self) -> Record:
         """With the answers that are tried."""
-        return record_of(self.case, self.ruleset.terminology)
+        return record_of(self.case, self.ruleset.terminology) if self.case.answers else self.data.record
 
     @cached_property
     def record_before(self) -> Record:
         """As the data say, without any answer."""
-        return self.data.record if self.case.answers else self.record
+        return self.data.record
 
     @cached_property
     def reasoning(self) -> Explaining:
@@ -65,7 +65,7 @@ class Opened:
     @cached_property
     def before(self) -> Evaluation:
         """As the data say, without any answer."""
-        return self.data.evaluation if self.case.answers else self.evaluation
+        return self.data.judged.evaluation if self.case.answers else self.evaluation
 
     @cached_property
     def data(self) -> Before:
