@@ -2,8 +2,9 @@
 
 The interpreter computes in one thread at a time. Evaluations of a few milliseconds in several threads only interrupt
 each other, and each ends as late as the last; handing one to a thread and back costs a tenth of it. So the event loop
-does small ones itself, one after another. A process that shares its store has to wait for it, and leaves that to
-threads.
+does small ones itself, one after another in the order in which they came, and looks at the network in between: whose
+request comes in two pieces does not wait for two rounds of the others. A process that shares its store has to wait for
+it, and leaves that to threads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, Lock, to_thread
 
 SMALL = 64 * 1024  # bytes of a body; its evaluation takes milliseconds
 _T = TypeVar("_T")
@@ -23,10 +24,16 @@ class Lanes:
     def __init__(self, threads: int, *, alone: bool = True) -> None:
         self._limiter = CapacityLimiter(threads)
         self._small = SMALL if alone else -1
+        self._turn = Lock()  # first come, first served; taking it lets the event loop go round once
 
     async def direct(self, work: Callable[[], _T], size: int = 0) -> _T:
-        """Does work that waits for nobody, for a body of `size` bytes."""
-        return work() if size <= self._small else await self.beside(work)
+        """Does work that waits for nobody, for a body of `size` bytes; 0: it is next to nothing."""
+        if size > self._small:
+            return await self.beside(work)
+        if not size:
+            return work()
+        async with self._turn:
+            return work()
 
     async def beside(self, work: Callable[[], _T]) -> _T:
         """Does work that may take long, or wait."""

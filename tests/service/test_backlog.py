@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from requests_kit import Day, bundle, condition, order, patient, request
 from starlette.testclient import TestClient
@@ -335,6 +338,25 @@ async def test_small_work_is_done_at_once_and_large_or_shared_work_in_threads(
 
     assert (await lanes.direct(threading.current_thread, size) is threading.current_thread()) is here
     assert await lanes.beside(threading.current_thread) is not threading.current_thread()
+
+
+@pytest.mark.anyio
+async def test_small_work_is_done_in_its_order_and_the_network_is_looked_at_in_between() -> None:
+    """Else a request of which a piece is still on its way waits for two rounds of all others."""
+    lanes, done = Lanes(2), list[str]()
+
+    async def others() -> None:
+        while len(done) < 12:
+            done.append("-")
+            await anyio.sleep(0)
+
+    async with anyio.create_task_group() as tasks:
+        for name in "abc":
+            tasks.start_soon(lanes.direct, partial(done.append, name), 1)
+        tasks.start_soon(others)
+
+    assert [name for name in done if name != "-"] == ["a", "b", "c"]
+    assert not {"ab", "bc"} & {one + other for one, other in pairwise(done)}
 
 
 @pytest.fixture
