@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Take the pictures of the workbench that the pages show: `python tools/screenshots.py [NAME...]`.
+"""Take the pictures of the workbench that the pages show: `python tools/screenshots.py [--into FOLDER] [NAME...]`.
 
 The service runs as under `endplate serve --dev`, with a clock of its own, so that the same pages give the same
 pictures; what stands on them is of the invented patients of fhir_examples/. Needs Chromium and Pillow. Look at the
@@ -106,7 +106,7 @@ PICTURES = (
 @contextmanager
 def serving() -> Iterator[str]:
     """The address of a service in development, after a week of invented work."""
-    from workbench_kit import listening  # noqa: PLC0415
+    from peers.listening import listening  # noqa: PLC0415
 
     from engine.evaluation import Evaluator  # noqa: PLC0415
     from engine.rules.load import load_ruleset  # noqa: PLC0415
@@ -195,11 +195,14 @@ def main(names: list[str]) -> int:
     if names == ["--list"]:
         print("\n".join(picture.name for picture in PICTURES))
         return 0
+    folder = FOLDER
+    if names[:1] == ["--into"]:
+        folder, names = Path(names[1]), names[2:]
     from peers.lforms import browser as chromium  # noqa: PLC0415
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     wanted = [picture for picture in PICTURES if not names or picture.name in names]
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     failed = 0
     with serving() as base, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
@@ -210,7 +213,7 @@ def main(names: list[str]) -> int:
                 print(f"{picture.name}: not taken: {str(error).partition(chr(10))[0]}")
                 failed += 1
                 continue
-            (FOLDER / f"{picture.name}.png").write_bytes(content)
+            (folder / f"{picture.name}.png").write_bytes(content)
             print(f"{picture.name}: {len(content) // 1024} KB{', too large' if len(content) > LARGEST else ''}")
         browser.close()
     return 1 if failed else 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pages import PAGES, ROOT
+from peers.build import MissingError
+from peers.lforms import browser
 
 FOLDER = ROOT / "docs/images"
 TOOL = ROOT / "tools/screenshots.py"
@@ -34,6 +37,19 @@ def taken() -> set[str]:
 def test_every_picture_that_is_taken_is_shown_and_every_one_that_is_shown_is_taken(taken: set[str]) -> None:
     assert set(shown()) == taken
     assert {path.relative_to(ROOT).as_posix() for path in FOLDER.iterdir()} == taken
+
+
+def test_the_tool_takes_a_picture(tmp_path: Path) -> None:
+    try:
+        browser()
+    except MissingError as missing:
+        pytest.skip(str(missing))
+    name = "workbench-operations"
+    subprocess.run([sys.executable, TOOL, "--into", tmp_path, name], capture_output=True, check=True)
+    [taken] = tmp_path.iterdir()
+    assert taken.name == f"{name}.png"
+    assert taken.read_bytes().startswith(PNG)
+    assert 10_000 < taken.stat().st_size < LARGEST
 
 
 def test_every_picture_is_a_small_image_and_said_in_words() -> None:
