@@ -21,6 +21,7 @@ from engine.fhir.elements import Json, obj, objects, text
 from engine.fhir.extraction import extract
 from engine.fhir.references import target_of
 from engine.model.record import Record
+from engine.outputs.detected_issue import Version
 from engine.terminology.terminology import Terminology
 from engine.workbench.case import Case
 
@@ -67,9 +68,11 @@ def drafts(case: Case, base: str, *, author: str, authored: str) -> list[Draft]:
     return found
 
 
-def transaction(found: list[Draft], terminology: Terminology, *, recorded: str, agent: str) -> Json:
-    """The Bundle that writes them. Numbers in it are int or Decimal."""
-    entries = [entry for draft in found for entry in _entries(draft, terminology, recorded, agent)]
+def transaction(
+    found: list[Draft], terminology: Terminology, *, recorded: str, agent: str, version: Version = "R4"
+) -> Json:
+    """The Bundle that writes them, in the `version` of the server. Numbers in it are int or Decimal."""
+    entries = [entry for draft in found for entry in _entries(draft, terminology, recorded, agent, version)]
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
@@ -107,9 +110,14 @@ def _by(tried: Json, author: str) -> Json:
     return response
 
 
-def _entries(draft: Draft, terminology: Terminology, recorded: str, agent: str) -> Iterator[Json]:
+def _entries(
+    draft: Draft, terminology: Terminology, recorded: str, agent: str, version: Version
+) -> Iterator[Json]:
     system, own = identifier_system(terminology.content.base), f"urn:uuid:{draft.identity}"
-    yield _created(own, draft.response, f"identifier={quote(system, safe='')}|{draft.identity}")
+    response = draft.response
+    if version == "R5":  # where a response may have several
+        response = {**response, "identifier": [response["identifier"]]}
+    yield _created(own, response, f"identifier={quote(system, safe='')}|{draft.identity}")
     bundle = extract({**draft.response, "id": draft.identity}, terminology, recorded=recorded, agent=agent).bundle
     renamed = _renamed(bundle, f"{RESPONSE}/{draft.identity}", own)
     for entry in objects(obj(renamed).get("entry")):

@@ -6,7 +6,7 @@ import html
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
@@ -48,6 +48,7 @@ class Line:
         self.to = base
         self.late = 0.0
         self.loses = False  # what is written arrives, and its answer does not come back
+        self.metadata: tuple[int, bytes] | None = None  # what is answered in place of it
         self.posts = 0
         self.cut: Callable[[], None] = lambda: None  # nobody listens any more
 
@@ -67,9 +68,12 @@ def line(hapi: Hapi) -> Iterator[tuple[str, Line]]:
             time.sleep(held.late)
             kinds = {name: self.headers[name] for name in ("Content-Type", "Accept", "Prefer") if name in self.headers}
             path = self.path.removeprefix("/fhir")
-            answer = httpx2.request(
-                self.command, held.to + path, content=body, headers=kinds, timeout=60, trust_env=False
-            )
+            if path == "/metadata" and held.metadata is not None:
+                answer = httpx2.Response(held.metadata[0], content=held.metadata[1])
+            else:
+                answer = httpx2.request(
+                    self.command, held.to + path, content=body, headers=kinds, timeout=60, trust_env=False
+                )
             held.posts += self.command == "POST"
             if held.loses and self.command == "POST":
                 self.close_connection = True
@@ -114,8 +118,14 @@ def client(evaluator: Evaluator, hapi: Hapi) -> Iterator[TestClient]:
 
 @pytest.fixture
 def patient(hapi: Hapi) -> str:
-    """The id of a patient of their own, who waits for an examination."""
+    return put_patient(hapi)
+
+
+def put_patient(hapi: Hapi, types: Collection[str] = ()) -> str:
+    """The id of a patient of their own, who waits for an examination; `types`: of these resources alone."""
     bundle = renamed(json.loads((EXAMPLES / f"{WAITING}.json").read_bytes()), f"{uuid4().hex[:8]}-")
+    if types:
+        bundle["entry"] = [one for one in bundle["entry"] if one["resource"]["resourceType"] in types]
     hapi.put_bundle(bundle)
     [found] = [one["resource"]["id"] for one in bundle["entry"] if one["resource"]["resourceType"] == "Patient"]
     return str(found)
@@ -141,7 +151,7 @@ def stored(hapi: Hapi, patient: str) -> dict[str, list[Json]]:
     found: dict[str, list[Json]] = {}
     for query in (
         f"QuestionnaireResponse?subject=Patient/{patient}",
-        f"Observation?subject=Patient/{patient}&category=exam&_count=100",
+        f"Observation?subject=Patient/{patient}&category=exam,procedure&_count=100",
         f"Provenance?target:QuestionnaireResponse.subject=Patient/{patient}",
     ):
         held = [one["resource"] for one in hapi.get(query).get("entry", ())] if "Provenance" not in query else []
@@ -206,6 +216,34 @@ def test_both_forms_are_saved_in_one_transaction(client: TestClient, hapi: Hapi,
     tries(client, case, {"edx-study": "normal"}, NEUROPHYSIOLOGY)
     assert save(client, case).status_code == 303
     assert counted(hapi, patient) == (2, 3, 2)
+
+
+def test_a_server_of_r5_is_written_to_in_its_form(evaluator: Evaluator, hapi_r5: Hapi) -> None:
+    patient = put_patient(hapi_r5, ("Patient", "Condition", "Observation"))  # that are the same in R4 and R5
+    with serving(evaluator, hapi_r5.base, fetch_seconds=30) as client:
+        case = opened(client, hapi_r5.base, patient)
+        tries(client, case, NO)
+        tries(client, case, {"edx-study": "normal"}, NEUROPHYSIOLOGY)
+        for _ in range(2):
+            answer = save(client, case)
+            assert answer.status_code == 303, answer.text
+        assert counted(hapi_r5, patient) == (2, 3, 2)
+        assert f"/rules/{FALSE_POSITIVE}" in client.get(case).text
+    for response in stored(hapi_r5, patient)["QuestionnaireResponse"]:
+        assert len(response["identifier"]) == 1, "R5 has a list of them"
+
+
+@pytest.mark.parametrize("instead", [(404, b"{}"), (200, b"<html>"), (200, b"[]")])
+def test_a_server_that_does_not_say_its_version_is_taken_to_have_r4(
+    evaluator: Evaluator, hapi: Hapi, patient: str, line: tuple[str, Line], instead: tuple[int, bytes]
+) -> None:
+    address, held = line
+    held.metadata = instead
+    with serving(evaluator, address, fetch_seconds=30) as client:
+        case = opened(client, address, patient)
+        tries(client, case, NO)
+        assert save(client, case).status_code == 303
+    assert counted(hapi, patient) == (1, 2, 1)
 
 
 def test_saved_again_it_is_one(client: TestClient, hapi: Hapi, patient: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from answers_kit import EXAMINATION, NEUROPHYSIOLOGY, WAITING, case_of, entries, ready, record, tried
 
+from engine.outputs.detected_issue import Version
 from engine.outputs.validation import check_output
 from engine.workbench.case import Case
 from engine.workbench.saving import Draft, basis_of, drafts, is_written, outcome_of, transaction
@@ -25,10 +26,11 @@ def drafted(case: Case, author: str = "Practitioner/anna", authored: str = "2026
     return drafts(case, BASE, author=author, authored=authored)
 
 
-def bundle(case: Case, **more: str) -> Json:
+def bundle(case: Case, version: Version = "R4", **more: str) -> Json:
     made = transaction(
-        drafted(case, **more), ready().ruleset.terminology, recorded="2026-05-01T09:00:00Z", agent="Endplate"
-    )
+        drafted(case, **more), ready().ruleset.terminology, recorded="2026-05-01T09:00:00Z", agent="Endplate",
+        version=version,
+    )  # fmt: skip
     found: Json = msgspec.json.decode(msgspec.json.encode(made, enc_hook=str))
     return found
 
@@ -45,9 +47,13 @@ def test_the_same_answers_have_one_name_and_others_have_another() -> None:
     assert len({one.identity, *(other.identity for other in others)}) == 5
 
 
-def test_the_transaction_is_fhir() -> None:
+@pytest.mark.parametrize("version", ["R4", "R5"])
+def test_the_transaction_is_fhir_of_the_version_of_the_server(version: Version) -> None:
     both = tried(answered(NO), NEUROPHYSIOLOGY, entries(NEUROPHYSIOLOGY, {"edx-study": "normal"}))
-    check_output(bundle(both), "R4")
+    made = bundle(both, version)
+    check_output(made, version)
+    responses = [one["resource"] for one in made["entry"] if one["resource"]["resourceType"] == "QuestionnaireResponse"]
+    assert [isinstance(one["identifier"], list) for one in responses] == [version == "R5"] * 2
 
 
 def test_every_entry_is_created_only_if_it_is_not_there_and_refers_to_the_others_by_their_entries() -> None:

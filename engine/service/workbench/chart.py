@@ -10,10 +10,12 @@ import msgspec
 from anyio import to_thread
 from fastapi import Request
 
-from engine.errors import InputError
+from engine.errors import InputError, RemoteError
 from engine.fhir import decode_json
 from engine.fhir.elements import Json, obj, objects, text
 from engine.fhir.references import target_of
+from engine.integration.capability import read_capability
+from engine.outputs.detected_issue import Version
 from engine.outputs.markdown import plain
 from engine.service.call import Call, Token
 from engine.service.fetch import REFUSED
@@ -29,6 +31,8 @@ _UNSURE = (
     "the FHIR server did not answer in time, so it is not known whether the answers were saved: save again, nothing is "
     "written twice"
 )
+_UNREACHED = "the FHIR server cannot be reached: nothing was saved, try again"
+FHIR = "application/fhir+json"
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -90,9 +94,9 @@ class Chart:
         and UnsureError where it may have been done."""
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
-                status, body = await self._post(_encode(bundle))
+                status, body = await self._asked("POST", str(self._base), _encode(bundle))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-            raise RefusalError(502, "the FHIR server cannot be reached: nothing was saved, try again") from None
+            raise RefusalError(502, _UNREACHED) from None
         except (TimeoutError, httpx2.HTTPError):
             raise UnsureError(502, _UNSURE) from None
         try:
@@ -103,10 +107,25 @@ class Chart:
             raise _refused(status, content)
         return content
 
-    async def _post(self, content: bytes) -> tuple[int, bytes]:
-        sent = self._headers | {"Content-Type": "application/fhir+json", "Prefer": "return=minimal"}
+    async def version(self) -> Version:
+        """The version of FHIR of the server; R4 if it does not say. Raises RefusalError 502 if it cannot be reached."""
+        try:
+            async with asyncio.timeout(self._settings.fetch_seconds):
+                status, body = await self._asked("GET", f"{str(self._base).rstrip('/')}/metadata")
+        except (TimeoutError, httpx2.HTTPError, UnsureError):
+            raise RefusalError(502, _UNREACHED) from None
+        try:
+            return read_capability(obj(await to_thread.run_sync(decode_json, body))).version if status == 200 else "R4"
+        except (InputError, RemoteError):
+            return "R4"
+
+    async def _asked(self, method: str, url: str, content: bytes = b"") -> tuple[int, bytes]:
+        """Status and body. Raises UnsureError if the answer is too large to be read."""
+        sent = self._headers | {"Accept": FHIR}
+        if content:
+            sent |= {"Content-Type": FHIR, "Prefer": "return=minimal"}
         parts, size = [], 0
-        async with self._client.stream("POST", self._base, headers=sent, content=content) as response:
+        async with self._client.stream(method, url, headers=sent, content=content or None) as response:
             async for part in response.aiter_bytes():
                 size += len(part)
                 if size > self._settings.fetch_bytes:

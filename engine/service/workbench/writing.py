@@ -12,6 +12,7 @@ from fastapi import Request
 
 from engine import __version__
 from engine.fhir.elements import Json
+from engine.outputs.detected_issue import Version
 from engine.service.outcome import RefusalError
 from engine.service.state import Service
 from engine.service.workbench.access import User
@@ -50,7 +51,8 @@ async def save_answers(service: Service, request: Request, user: User, case: Cas
         if await to_thread.run_sync(_basis, service, now) != await to_thread.run_sync(_basis, service, case):
             raise MovedError(msgspec.structs.replace(case, content=now.content, as_of=now.as_of, saved=()))
         try:
-            done = outcome_of(await chart.send(await to_thread.run_sync(bundle_of, service, left)))
+            bundle = await to_thread.run_sync(bundle_of, service, left, await chart.version())
+            done = outcome_of(await chart.send(bundle))
         except RefusalError as refusal:
             if refusal.status != 409 or attempt == TRIES:
                 raise
@@ -90,9 +92,9 @@ def drafts_for(service: Service, user: User, case: Case) -> list[Draft]:
     return drafts(case, base, author=author, authored=service.now().isoformat(timespec="seconds"))
 
 
-def bundle_of(service: Service, found: list[Draft]) -> Json:
-    """The transaction that writes them."""
+def bundle_of(service: Service, found: list[Draft], version: Version = "R4") -> Json:
+    """The transaction that writes them to a server of this version of FHIR."""
     with service.live.used() as content:
         recorded = service.now().isoformat(timespec="seconds")
         terminology = content.evaluator.ruleset.terminology
-        return transaction(found, terminology, recorded=recorded, agent=f"Endplate {__version__}")
+        return transaction(found, terminology, recorded=recorded, agent=f"Endplate {__version__}", version=version)
