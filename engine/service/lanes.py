@@ -9,8 +9,10 @@ it, and leaves that to threads.
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from anyio import CapacityLimiter, Lock, to_thread
 
@@ -24,7 +26,7 @@ class Lanes:
     def __init__(self, threads: int, *, alone: bool = True) -> None:
         self._limiter = CapacityLimiter(threads)
         self._small = SMALL if alone else -1
-        self._turn = Lock()  # first come, first served; taking it lets the event loop go round once
+        self._turns: WeakKeyDictionary[AbstractEventLoop, Lock] = WeakKeyDictionary()
 
     async def direct(self, work: Callable[[], _T], size: int = 0) -> _T:
         """Does work that waits for nobody, for a body of `size` bytes; 0: it is next to nothing."""
@@ -32,7 +34,7 @@ class Lanes:
             return await self.beside(work)
         if not size:
             return work()
-        async with self._turn:
+        async with self._turns.setdefault(get_running_loop(), Lock()):  # taking it lets the event loop go round once
             return work()
 
     async def beside(self, work: Callable[[], _T]) -> _T:
