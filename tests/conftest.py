@@ -29,8 +29,8 @@ def _raised(error: Exception) -> str:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: there are always tests that wait for a server."""
-    return 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
+    """One more than there are cores: there is always a test that waits for a server."""
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

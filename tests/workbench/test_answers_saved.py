@@ -449,7 +449,7 @@ def test_saving_in_a_browser_ends_what_was_hypothetical(
         for link in NO:
             page.locator(f"#answers [name='{EXAMINATION}:{link}'][value='absent']").check()
         page.get_by_role("button", name="Save on").click()  # while the last answer may still be under way
-        expect(page.get_by_text("Your answers are saved on")).to_be_visible()
+        expect(page.get_by_text("Your answers are saved on")).to_be_visible(timeout=20_000)
         expect(page.locator("#changes")).to_have_count(0)
         expect(page.locator(f"article.finding a[href='/rules/{FALSE_POSITIVE}']")).to_have_count(1)
         assert shown.violations() == [] and shown.fits() and shown.faults == []

@@ -31,7 +31,6 @@ _UNSURE = (
     "the FHIR server did not answer in time, so it is not known whether the answers were saved: save again, nothing is "
     "written twice"
 )
-_UNREACHED = "the FHIR server cannot be reached: nothing was saved, try again"
 FHIR = "application/fhir+json"
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -76,7 +75,12 @@ def may_save(service: Service, user: User, case: Case) -> bool:
 
 
 class Chart:
-    """Requests to the server of a case, within the bounds of what is fetched for a call."""
+    """Requests to the server of a case, within the bounds of what is fetched for a call.
+
+    Its `version` of FHIR is asked for when the context is entered, while other things are done.
+    """
+
+    version: asyncio.Task[Version]
 
     def __init__(self, service: Service, request: Request, user: User, server: str) -> None:
         """Raises RefusalError 403 if the server is none that may be called."""
@@ -96,7 +100,7 @@ class Chart:
             async with asyncio.timeout(self._settings.fetch_seconds):
                 status, body = await self._asked("POST", str(self._base), _encode(bundle))
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout):
-            raise RefusalError(502, _UNREACHED) from None
+            raise RefusalError(502, "the FHIR server cannot be reached: nothing was saved, try again") from None
         except (TimeoutError, httpx2.HTTPError):
             raise UnsureError(502, _UNSURE) from None
         try:
@@ -107,16 +111,21 @@ class Chart:
             raise _refused(status, content)
         return content
 
-    async def version(self) -> Version:
-        """The version of FHIR of the server; R4 if it does not say. Raises RefusalError 502 if it cannot be reached."""
+    async def __aenter__(self) -> Chart:
+        self.version = asyncio.create_task(self._version())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.version.cancel()
+        await asyncio.wait([self.version])
+
+    async def _version(self) -> Version:
+        """The version of FHIR of the server; R4 if it does not say. Raises nothing."""
         try:
             async with asyncio.timeout(self._settings.fetch_seconds):
                 status, body = await self._asked("GET", f"{str(self._base).rstrip('/')}/metadata")
-        except (TimeoutError, httpx2.HTTPError, UnsureError):
-            raise RefusalError(502, _UNREACHED) from None
-        try:
             return read_capability(obj(await to_thread.run_sync(decode_json, body))).version if status == 200 else "R4"
-        except (InputError, RemoteError):
+        except (TimeoutError, httpx2.HTTPError, UnsureError, InputError, RemoteError):
             return "R4"
 
     async def _asked(self, method: str, url: str, content: bytes = b"") -> tuple[int, bytes]:

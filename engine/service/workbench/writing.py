@@ -41,23 +41,23 @@ class Saved(msgspec.Struct, frozen=True):
 
 async def save_answers(service: Service, request: Request, user: User, case: Case) -> Saved:
     """Writes what is tried. Raises RefusalError, MovedError; nothing is saved by halves."""
-    chart = Chart(service, request, user, case.server)
-    found = await to_thread.run_sync(drafts_for, service, user, case)
-    for attempt in range(1, TRIES + 1):
-        now = await read_chart(service, request, user, case.server, case.patient)
-        left = [draft for draft in found if not is_written(draft, now)]
-        if not left:  # another window, or the try before, has written them
-            return Saved(_anew(case, now, Outcome()), beside=False)
-        if await to_thread.run_sync(_basis, service, now) != await to_thread.run_sync(_basis, service, case):
-            raise MovedError(msgspec.structs.replace(case, content=now.content, as_of=now.as_of, saved=()))
-        try:
-            bundle = await to_thread.run_sync(bundle_of, service, left, await chart.version())
-            done = outcome_of(await chart.send(bundle))
-        except RefusalError as refusal:
-            if refusal.status != 409 or attempt == TRIES:
-                raise
-            continue  # somebody writes at the same time: what they wrote is seen now
-        return await _read_again(service, request, user, case, done)
+    async with Chart(service, request, user, case.server) as chart:
+        found = await to_thread.run_sync(drafts_for, service, user, case)
+        for attempt in range(1, TRIES + 1):
+            now = await read_chart(service, request, user, case.server, case.patient)
+            left = [draft for draft in found if not is_written(draft, now)]
+            if not left:  # another window, or the try before, has written them
+                return Saved(_anew(case, now, Outcome()), beside=False)
+            if await to_thread.run_sync(_basis, service, now) != await to_thread.run_sync(_basis, service, case):
+                raise MovedError(msgspec.structs.replace(case, content=now.content, as_of=now.as_of, saved=()))
+            try:
+                bundle = await to_thread.run_sync(bundle_of, service, left, await chart.version)
+                done = outcome_of(await chart.send(bundle))
+            except RefusalError as refusal:
+                if refusal.status != 409 or attempt == TRIES:
+                    raise
+                continue  # somebody writes at the same time: what they wrote is seen now
+            return await _read_again(service, request, user, case, done)
     raise AssertionError("unreachable")
 
 
