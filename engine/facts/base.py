@@ -90,8 +90,9 @@ class FactBase(msgspec.Struct, frozen=True, dict=True):
         index = self._index
         for position in sorted(set(self._always).union(*(index.get(name, ()) for name in concepts))):
             definition = self.definitions[position]
-            needed = all(again.get(name) == facts.get(name) for name in definition.needs())
-            if needed and definition.stays(before, view, concepts):
+            if definition.stays(before, view, concepts) and all(
+                again.get(name) == facts.get(name) for name in definition.needs()
+            ):
                 continue
             for name in definition.values():
                 again.pop(name, None)

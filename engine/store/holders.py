@@ -92,7 +92,7 @@ def free(connection: Connection, name: str, *, died: int | None = None) -> int:
     `died`: when (ms) it was found dead; what it was doing then may be why.
     """
     freed = bereave(connection, name, died) if died is not None else 0
-    for table in (work, delivery, pending_fetch):
+    for table in (work, delivery, pending_fetch) if died is None else (delivery, pending_fetch):
         theirs = update(table).where(table.c.claimed_by.startswith(f"{name}.", autoescape=True))
         if table is delivery:
             theirs = theirs.where(delivery.c.state == "pending")  # there are many others

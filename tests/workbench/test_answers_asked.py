@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
+import msgspec
 import pytest
 from answers_kit import (
     EXAMINATION,
@@ -23,6 +25,7 @@ from answers_kit import (
 
 from engine.explanation.missing import outcome
 from engine.model.finding import SEVERITIES, Evaluation
+from engine.model.record import Result
 from engine.outputs.wording import titles
 from engine.workbench.asking import Asking
 from engine.workbench.case import Case
@@ -52,6 +55,36 @@ def test_what_an_answer_is_said_to_change_is_what_it_changes(seed: int) -> None:
             assert outcome(before, after) == effect.outcome, (case.patient, answers)
             compared += 1
     assert compared >= 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_facts_brought_up_to_date_are_those_of_the_whole_record(seed: int) -> None:
+    """With results of another patient, some of them damaged, so that the quality of the data changes as well."""
+    chance, base, moved = random.Random(seed), ready().ruleset.facts, 0
+    records = [record(opened(content)) for content in chance.sample(vectors(), 24)]
+    for one, other in pairwise(records):
+        concepts = chance.sample(sorted(other.results), min(3, len(other.results)))
+        more = {name: tuple(damaged(result, chance) for result in other.results[name]) for name in concepts}
+        held = {name: (*one.results.get(name, ()), *found) for name, found in more.items()}
+        after = msgspec.structs.replace(one, results={**one.results, **held})
+        before, whole = base.compute(one), base.compute(after)
+        assert base.again(after, one, before, concepts) == whole, concepts
+        quality = {name for name in (*before, *whole) if name.startswith("dq.")}
+        moved += any(before.get(name) != whole.get(name) for name in quality)
+    assert 0 < moved < len(records) - 1, "it changes, and it stays"
+
+
+def damaged(result: Result, chance: random.Random) -> Result:
+    """Now and then without its date, in a unit that nobody knows, or the opposite of what was said on its day."""
+    match chance.randrange(5):
+        case 0:
+            return msgspec.structs.replace(result, day=None)
+        case 1 if result.quantity is not None:
+            return msgspec.structs.replace(result, quantity=msgspec.structs.replace(result.quantity, unit="furlong"))
+        case 2 if result.answer in ("present", "absent"):
+            said = "absent" if result.answer == "present" else "present"
+            return msgspec.structs.replace(result, answer=said)
+    return result
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -19,6 +19,7 @@ from engine.outputs.detected_issue import Version
 from engine.outputs.markdown import plain
 from engine.service.call import Call, Token
 from engine.service.fetch import REFUSED
+from engine.service.fhir_api_search import FHIR_JSON
 from engine.service.needs import PATIENT
 from engine.service.outcome import RefusalError
 from engine.service.servers import allowed
@@ -31,7 +32,6 @@ _UNSURE = (
     "the FHIR server did not answer in time, so it is not known whether the answers were saved: save again, nothing is "
     "written twice"
 )
-FHIR = "application/fhir+json"
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -130,9 +130,9 @@ class Chart:
 
     async def _asked(self, method: str, url: str, content: bytes = b"") -> tuple[int, bytes]:
         """Status and body. Raises UnsureError if the answer is too large to be read."""
-        sent = self._headers | {"Accept": FHIR}
+        sent = self._headers | {"Accept": FHIR_JSON}
         if content:
-            sent |= {"Content-Type": FHIR, "Prefer": "return=minimal"}
+            sent |= {"Content-Type": FHIR_JSON, "Prefer": "return=minimal"}
         parts, size = [], 0
         async with self._client.stream(method, url, headers=sent, content=content or None) as response:
             async for part in response.aiter_bytes():
