@@ -28,6 +28,7 @@ Origin = Literal["example", "file", "server"]
 SINGLES = -1
 """The part of a file that all its resources outside of Bundles make together."""
 
+MOST_UNREAD = 100  # that are told one by one
 ANSWERS = "workbench-answers"
 _ADDED = ("draftOrders", "conditions")  # what a hook says that the user is about to write
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -48,7 +49,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at. `hook`: the name of the hook if `content` is a request of one, else "" and it is documents.
 
     `owner`: who opened it ("" in development); `server`: the base address from which it was read, and to which saved
-    answers go; `answers`: QuestionnaireResponses that are tried, by the name of their form.
+    answers go; `answers`: QuestionnaireResponses that are tried, by the name of their form; `unread`: what of the file
+    could not be read, so that nobody knows whose it is.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     encounter: str = ""
     server: str = ""
     owner: str = ""
+    unread: tuple[Problem, ...] = ()
     answers: dict[str, bytes] = {}
     saved: tuple[str, ...] = ()  # names of what was written to the server: answers that hypothetical no longer are
 
@@ -83,13 +86,16 @@ def choices(
     return found, problems
 
 
-def part_of(content: bytes, part: int, name: str = "input") -> bytes:
-    """The bytes of one part of a file. Raises InputError if it has no such part."""
-    for number, documents in _parts(content, name, []):
-        if number == part:
-            held = [document.content for document in documents]
-            return _encode(held[0] if part != SINGLES else held)
-    raise InputError(f"`{name}` has no such part")
+def part_of(content: bytes, part: int, name: str = "input") -> tuple[bytes, tuple[Problem, ...]]:
+    """The bytes of one part of a file, and what of the file could not be read. Raises InputError if it has no such
+    part."""
+    unread: list[Problem] = []
+    held = [one.content for number, found in _parts(content, name, unread) if number == part for one in found]
+    if not held:
+        raise InputError(f"`{name}` has no such part")
+    if (more := len(unread) - MOST_UNREAD) > 0:
+        unread = [Problem(unread[-1].code, name, f"{more} more could not be read"), *unread[:MOST_UNREAD]]
+    return _encode(held[0] if part != SINGLES else held), tuple(unread)
 
 
 def hook_of(content: bytes) -> str:
@@ -141,7 +147,7 @@ def record_of(case: Case, terminology: Terminology, *, hypothetical: bool = True
         return read_prefetch(prefetch, case.patient, terminology, scope, drafts=[drafts.bundle] if drafts.names else [])
     scope = Scope(as_of=case.as_of, complete=case.complete, current_encounter=case.encounter, together=True)
     documents = [*read_documents(case.content, case.title), *as_documents(answers, "answers")]
-    problems: list[Problem] = []
+    problems: list[Problem] = list(case.unread)
     for record in read_records(documents, terminology, scope, problems):
         if record.person.reference == case.patient:
             return msgspec.structs.replace(record, problems=(*problems, *record.problems))

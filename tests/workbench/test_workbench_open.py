@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date
@@ -20,7 +21,7 @@ from engine.service.workbench.access import User
 from engine.service.workbench.chart import may_save
 from engine.settings import Settings, TrustedClient
 from engine.store import Store
-from engine.workbench.case import Case
+from engine.workbench.case import MOST_UNREAD, Case
 
 Window = Callable[[dict[str, int]], AbstractContextManager[Seen]]
 
@@ -50,6 +51,18 @@ def test_what_cannot_be_opened_is_told(client: TestClient, content: bytes, said:
     answer = client.post("/workbench/files", files={"file": ("f.json", content)})
     assert answer.status_code in (400, 413)
     assert said in answer.text and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("broken", [1, 130])
+def test_lines_that_cannot_be_read_are_told_beside_the_one_patient_of_the_file(client: TestClient, broken: int) -> None:
+    """Nobody knows whose they are."""
+    lines = [b'{"resourceType": "Patient", "id": "p"}', *[b"{broken"] * broken]
+    opened = client.post("/workbench/files", files={"file": ("f.ndjson", b"\n".join(lines))})
+    page = html.unescape(opened.text)
+    assert opened.url.path.startswith("/workbench/cases/")
+    assert "Data that could not be used, or not in full: " + str(min(broken, MOST_UNREAD + 1)) in page
+    assert "f.ndjson: line 2" in page and "is no JSON" in page
+    assert ("30 more could not be read" in page) == (broken == 130)
 
 
 def test_another_site_cannot_send_a_form(client: TestClient) -> None:

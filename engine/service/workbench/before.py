@@ -51,8 +51,8 @@ _held: OrderedDict[tuple[object, ...], Before] = OrderedDict()
 
 def before_answers(evaluator: Evaluator, case: Case) -> Before:
     """What is known before anything is answered. Raises InputError as reading does."""
-    parts = (case.content, case.title, case.patient, case.as_of, case.complete, case.hook, case.encounter)
-    key = (evaluator.ruleset.hash, evaluator.tenant, *parts)
+    whose = (case.content, case.unread, case.title, case.patient)
+    key = (evaluator.ruleset.hash, evaluator.tenant, *whose, case.as_of, case.complete, case.hook, case.encounter)
     with _lock:
         found = _held.get(key)
         if found is not None:

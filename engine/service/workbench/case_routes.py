@@ -167,9 +167,11 @@ def _choose(service: Service, case: Case, number: str) -> Response:
 
 def _narrowed(service: Service, case: Case, choice: Choice) -> Response:
     """The case of one patient, with the data of their part of the file alone."""
-    content = part_of(case.content, choice.part, case.title)
-    one = {"content": content, "patient": choice.patient, "as_of": choice.as_of, "complete": choice.complete}
-    return _kept(service, msgspec.structs.replace(case, **one))
+    content, unread = part_of(case.content, choice.part, case.title)
+    one = msgspec.structs.replace(
+        case, content=content, unread=unread, patient=choice.patient, as_of=choice.as_of, complete=choice.complete
+    )
+    return _kept(service, one)
 
 
 def _kept(service: Service, case: Case) -> Response:
