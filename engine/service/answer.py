@@ -64,25 +64,34 @@ class Responder:
         self._pages = str(pages).rstrip("/") if pages else ""
         self._ehrs = [server.base for server in service.settings.smart_servers]
 
-    def answer(self, content: Content, call: Call, hook: Hook, client: str = "") -> Answer:
-        """The cards of one call. Raises RefusalError 412 if the patient cannot be had."""
+    def begin(self, content: Content, call: Call, hook: Hook, client: str = "") -> Callable[[], Answer]:
+        """The cards of one call, but for what the backend holds against them, which is worked out elsewhere.
+
+        Who asks does something else meanwhile, and then finishes. Raises RefusalError 412 if the patient cannot be had.
+        """
         reasoning = content.evaluator.reasoning(self._record(content, call))
         evaluation = seen(reasoning.unheard(self._settings.missing), hook.view, call.selected)
         identity = stable_uuid(f"{evaluation_id(evaluation)} {call.instance}")
         names = [finding.identifier for finding in evaluation.findings]
         known = self._kept(partial(self._service.store.acknowledged, names, client))
         shown, silenced = self._heard(evaluation, known or (), call)
-        response = self._response(content, shown, call, known or (), "" if known is None else identity)
-        evaluation = reasoning.heard(evaluation)  # after all else: what is held against it was worked out meanwhile
-        shown = msgspec.structs.replace(evaluation, findings=shown.findings)
-        about = self._about(content, evaluation, call, identity)
-        remember = partial(self._remember, shown, silenced, call, client, identity, whole=evaluation)
-        if names and (known is None or self._kept(remember) is None):
-            response = self._response(content, shown, call, known or (), "")
-            about["notes"] = [*about.get("notes", ()), "what was shown could not be remembered"]
-        about |= {"silenced": len(silenced)} if silenced else {}
-        response["extension"] = {EXTENSION: about}
-        return Answer(response=response, evaluation=shown, id=identity, silenced=silenced)
+        respond = partial(self._response, content, shown, call, known or ())
+        response = respond("" if known is None else identity)
+
+        def finish() -> Answer:
+            whole = reasoning.heard(evaluation)
+            told = msgspec.structs.replace(whole, findings=shown.findings)
+            about = self._about(content, whole, call, identity)
+            remember = partial(self._remember, told, silenced, call, client, identity, whole=whole)
+            answer = response
+            if names and (known is None or self._kept(remember) is None):
+                answer = respond("")
+                about["notes"] = [*about.get("notes", ()), "what was shown could not be remembered"]
+            about |= {"silenced": len(silenced)} if silenced else {}
+            return Answer(response=answer | {"extension": {EXTENSION: about}}, evaluation=told, id=identity,
+                          silenced=silenced)  # fmt: skip
+
+        return finish
 
     def _kept(self, work: Callable[[], _T]) -> _T | None:
         """What the store gives; None if it fails, which costs no card."""

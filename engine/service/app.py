@@ -149,13 +149,16 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
         body = await read_body(request, settings.max_body_bytes)
         with service.live.used() as content:
 
-            def started() -> Call | bytes:
-                """The answer, or the call if something is to be fetched first."""
+            def started() -> Call | Callable[[], bytes]:
+                """An answer that is begun, or the call if something is to be fetched first."""
                 asked = read_call(decode_object(body), hook)
-                return asked if content.fetcher.wants(asked) else answered(asked)
+                return asked if content.fetcher.wants(asked) else begun(asked)
 
-            def answered(asked: Call) -> bytes:
-                found = responder.answer(content, asked, hook, client)
+            def begun(asked: Call) -> Callable[[], bytes]:
+                return partial(finished, asked, responder.begin(content, asked, hook, client))
+
+            def finished(asked: Call, finish: Callable[[], Answer]) -> bytes:
+                found = finish()
                 address = address_of(request)
                 _note(service, found, asked, hook=hook, client=client, address=address, content=content)
                 return msgspec.json.encode(found.response)
@@ -164,8 +167,9 @@ def _hooks(service: Service, keep: Callable[[list[Feedback]], None] | None) -> A
             if isinstance(result, Call):
                 fetched = await content.fetcher.complete(request.state.http, result)
                 _count_fetched(service, result, fetched)
-                result = await lanes.beside(partial(answered, fetched))
-        return _json(result)
+                result = await lanes.beside(partial(begun, fetched))
+            answer = await lanes.direct(result, len(body))  # others have their turn meanwhile
+        return _json(answer)
 
     @router.post(
         "/{name}/feedback",

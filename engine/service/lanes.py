@@ -3,7 +3,8 @@
 The interpreter computes in one thread at a time. Evaluations of a few milliseconds in several threads only interrupt
 each other, and each ends as late as the last; handing one to a thread and back costs a tenth of it. So the event loop
 does small ones itself, one after another in the order in which they came, and looks at the network in between: whose
-request comes in two pieces does not wait for two rounds of the others. A process that shares its store has to wait for
+request comes in two pieces does not wait for two rounds of the others. What waits for another process (the durable
+backend) comes in two parts, and others have their turn between them. A process that shares its store has to wait for
 it, and leaves that to threads.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 from fhir_server import MG
+from httpx2 import ASGITransport, AsyncClient
 from requests_kit import Day, bundle, condition, order, patient, request
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
@@ -157,6 +159,23 @@ def test_the_shadow_works_while_cards_are_made(evaluator: Evaluator, day: Day, m
         "cards were made",
         *(f"heard of the {one}" for one in parts),
     ]
+
+
+def test_another_call_has_its_turn_while_the_shadow_works(evaluator: Evaluator, day: Day) -> None:
+    told: list[str] = []
+    program = evaluator.ruleset.program
+    beside = Evaluator(evaluator.ruleset, Both(PlainBackend(program), Other(BackendError("it ended"), told)))
+    app = create_app(beside, Settings(), dev=True, today=day)
+
+    async def called() -> list[int]:
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+            answers = await asyncio.gather(*(client.post(SIGN, json=signing()) for _ in range(2)))
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(called()) == [200, 200]
+    parts = ("patient", "order")
+    asked, heard = [f"asked of the {one}" for one in parts], [f"heard of the {one}" for one in parts]
+    assert told == [*asked, *asked, *heard, *heard]
 
 
 # -- limits
