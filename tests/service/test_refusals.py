@@ -243,7 +243,7 @@ def test_a_fault_is_500_with_an_id_and_neither_answer_nor_log_hold_patient_data(
     def fails(*_: object) -> None:
         raise ValueError(f"cannot read {NAME}")
 
-    monkeypatch.setattr(Responder, "answer", fails)
+    monkeypatch.setattr(Responder, "begin", fails)
     app = create_app(evaluator, Settings(), dev=True)
     with capture_logs() as logs, TestClient(app) as client:
         response = client.post(VIEW, json=request(context={"patientId": NAME}))

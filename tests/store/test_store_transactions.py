@@ -187,7 +187,7 @@ def test_a_deadlock_is_tried_again_and_both_succeed(on_postgresql: str, opened: 
     for thread in threads:
         thread.join(30)
 
-    assert len(calls) == 3
+    assert len(calls) > 2  # the one that is tried again may be there before the other one has woken up
     with database.read() as connection:
         assert connection.execute(select(used.c.until).order_by(used.c.name)).scalars().all() == [3, 3]
 
