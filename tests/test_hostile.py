@@ -567,7 +567,7 @@ def without(record: Record, reference: str) -> object:
 
 @pytest.mark.soak
 @settings(
-    max_examples=examples(120),
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -92,7 +92,7 @@ values = st.fixed_dictionaries({name: st.sampled_from(closed) for name, closed i
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(programs(), values)
 def test_forgetting_every_fact_outside_its_proof_leaves_a_finding_as_it_is(
     program: Program, facts: dict[str, str]
@@ -116,7 +116,7 @@ def test_forgetting_every_fact_outside_its_proof_leaves_a_finding_as_it_is(
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(programs(), values)
 def test_an_answer_found_by_reasoning_backwards_names_only_unknown_facts_and_their_values(
     program: Program, facts: dict[str, str]
@@ -133,7 +133,7 @@ def test_an_answer_found_by_reasoning_backwards_names_only_unknown_facts_and_the
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(programs(), values)
 def test_a_single_answer_that_makes_or_unmakes_a_finding_is_found_unless_it_only_blurs_a_derived_fact(
     program: Program, facts: dict[str, str]

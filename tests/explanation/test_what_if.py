@@ -42,7 +42,7 @@ def with_policies(program: Program) -> Program:
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(programs(), values, answers)
 def test_a_session_with_an_answer_is_one_that_knew_it_from_the_start(
     program: Program, facts: dict[str, str], given_: dict[str, str]
@@ -59,7 +59,7 @@ def test_a_session_with_an_answer_is_one_that_knew_it_from_the_start(
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(programs(), values, answers)
 def test_what_would_stand_is_what_stands_with_the_answer(
     program: Program, facts: dict[str, str], given_: dict[str, str]
@@ -76,7 +76,7 @@ def test_what_would_stand_is_what_stands_with_the_answer(
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(programs(), st.lists(values, min_size=2, max_size=4))
 def test_what_is_remembered_of_one_patient_is_right_for_the_next(
     program: Program, patients: list[dict[str, str]]
@@ -92,7 +92,7 @@ def test_what_is_remembered_of_one_patient_is_right_for_the_next(
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     programs(),
     st.lists(values, min_size=2, max_size=4),
@@ -140,7 +140,7 @@ def test_changes_that_are_remembered_of_one_patient_are_right_for_the_next(
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(120), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(sets, max_size=12))
 def test_narrowing_keeps_the_minimal_consistent_sets_in_their_order(ways: list[Answers]) -> None:
     kept: list[Answers] = []

@@ -255,7 +255,7 @@ def test_the_order_of_entries_never_matters(found: tuple[Result, ...], complete:
 
 
 @pytest.mark.soak
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(entries(), st.booleans())
 def test_the_evidence_of_a_fact_alone_gives_the_same_value(found: tuple[Result, ...], complete: bool) -> None:
     whole = record(*found, complete=complete)

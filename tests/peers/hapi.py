@@ -55,11 +55,6 @@ def command(folder: Path, run: Path, *options: str, version: str = "r4") -> list
     )  # fmt: skip
 
 
-def on_disk(path: Path) -> str:
-    """The option that keeps the data in a file; each commit is there when it is answered, for which H2 must be told."""
-    return f"-Dpeer.database=jdbc:h2:file:{path};WRITE_DELAY=0"
-
-
 def renamed(content: Json, prefix: str) -> Json:
     """A Bundle whose ids start with `prefix`, and whose references follow: data of one test alone."""
     names = {f"{one['resource']['resourceType']}/{one['resource']['id']}" for one in content["entry"]}

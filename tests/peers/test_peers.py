@@ -19,7 +19,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from peers.camel import Camel
-from peers.hapi import RIVAL, Hapi, on_disk
+from peers.hapi import RIVAL, Hapi
 from peers.keep import kept
 from peers.postgres import Postgres
 from peers.server import Server, ServerError
@@ -166,14 +166,6 @@ def test_pages_of_the_guarded_address_lead_back_to_it(hapi: Hapi, token_endpoint
     (link,) = [link["url"] for link in page["link"] if link["relation"] == "next"]
     assert link.startswith(f"{hapi.guarded}?")
     assert len(httpx2.get(link, headers=headers, timeout=30).json()["entry"]) == 1
-
-
-def test_hapi_comes_back_after_it_was_killed(new_hapi: Callable, tmp_path: Path) -> None:
-    first, server = new_hapi(on_disk(tmp_path / "kept"))
-    first.put([patient("kept")])
-    server.kill()
-    second, _ = new_hapi(on_disk(tmp_path / "kept"))
-    assert second.get("Patient/kept")["id"] == "kept"
 
 
 def test_postgres_keeps_what_was_committed_when_it_is_killed(new_postgres: Callable[..., Postgres]) -> None:
