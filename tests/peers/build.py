@@ -1,7 +1,7 @@
 """Makes the peers once, in a cache outside the checkout; `python tests/peers/build.py` makes all of them now.
 
-A project is copied to a folder that is named after its content, and built there with Maven or npm. What is missing for
-that is a MissingError, which fixtures turn into a skip with its reason.
+A project is copied to a folder that is named after its content, and built there with Maven, npm or pip. What is missing
+for that is a MissingError, which fixtures turn into a skip with its reason.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BUILD_SECONDS = 1500
 STALE_DAYS = 30
+PYTHON = ".venv/bin/python"  # of a Python project's own environment, in its folder
 
 
 class MissingError(Exception):
@@ -57,7 +58,7 @@ def home(project: str) -> Path:
 
 def built(project: str, *steps: tuple[str, ...]) -> Path:
     """The folder of a project after its steps, which are run once. Raises MissingError if one of them fails."""
-    found(*(step[0] for step in steps))
+    found(*(step[0] for step in steps if os.sep not in step[0]))  # a path: this Python, or one that a step makes
     folder = home(project)
     with locked(cache() / f"{project}.lock"):
         done = folder / "built"
@@ -72,7 +73,10 @@ def built(project: str, *steps: tuple[str, ...]) -> Path:
 
 
 def _whole(folder: Path) -> bool:
-    """Whether the libraries that a Java project was built with, in Maven's own repository, are still there."""
+    """Whether what a build leans on elsewhere is still there: jars in Maven's repository, an environment's Python."""
+    python = folder / PYTHON
+    if python.is_symlink() and not python.exists():
+        return False
     path = folder / "cp.txt"
     return not path.exists() or all(Path(jar).exists() for jar in path.read_text("utf-8").strip().split(":"))
 
@@ -108,6 +112,12 @@ def maven(project: str) -> tuple[tuple[str, ...], ...]:
     """The steps of a Java project: its jar, and the class path in cp.txt."""
     quiet = ("mvn", "--quiet", "--batch-mode", "-Dstyle.color=never", "-Dmaven.test.skip=true")
     return ((*quiet, "package", "dependency:build-classpath", "-Dmdep.outputFile=cp.txt"),)
+
+
+def pip() -> tuple[tuple[str, ...], ...]:
+    """The steps of a Python project: an environment of its own, and in it what requirements.txt names."""
+    install = (PYTHON, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "-r", "requirements.txt")
+    return (sys.executable, "-m", "venv", ".venv"), install
 
 
 def java(folder: Path, main: str, *options: str) -> list[str]:
