@@ -144,6 +144,15 @@ class Met:
         """The same, as JSON."""
         self.resource(obj(_decoded(raw)), patient)
 
+    def bundle(self, bundle: Json) -> None:
+        """All of a Bundle: it is of its one Patient, or each resource of its own subject."""
+        resources = [obj(entry.get("resource")) for entry in objects(bundle.get("entry"))]
+        patients = [text(one.get("id")) for one in resources if one.get("resourceType") == "Patient"]
+        owner = f"Patient/{patients[0]}" if len(patients) == 1 else ""
+        for resource in resources:
+            subject = obj(resource.get("subject") or resource.get("patient"))
+            self.resource(resource, owner or text(subject.get("reference")))
+
     def _add(self, alikes: Iterable[Alike], patient: str) -> None:
         for alike in alikes:
             entries, patients = self._found.get(alike, (0, ()))

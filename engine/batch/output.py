@@ -1,35 +1,18 @@
-"""Where one part of a batch goes: findings and problems to its results, rows to its spill file."""
+"""What one part of a batch finds: patients, evaluated or passed over, and problems, on their way to its results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import date
-from itertools import groupby
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import msgspec
 
 from engine.batch.compare import Pair
 from engine.batch.drift import Met
-from engine.batch.pieces import Block, documents_of, numbered, stretches_of
-from engine.batch.plan import Piece
 from engine.batch.results import Found, Odd, ResultWriter, Silent, pack, tally
-from engine.batch.routing import Router
-from engine.batch.skim import Waiting
-from engine.batch.spill import (
-    TWICE,
-    Named,
-    Row,
-    Spill,
-    Stretch,
-    Want,
-)
 from engine.batch.tables import rows_of
-from engine.errors import EndplateError, InputError
-from engine.fhir.decode import Document
-from engine.fhir.elements import Json, obj, objects, text
+from engine.batch.tools import Tools
+from engine.errors import EndplateError
 from engine.fhir.problems import problem
-from engine.fhir.record import read_records
 from engine.model.finding import Evaluation, Finding, RulesetId
 from engine.model.problem import Problem
 from engine.model.record import Record
@@ -37,29 +20,18 @@ from engine.outputs.detected_issue import detected_issue, guidance_response
 from engine.outputs.settings import BASE
 from engine.outputs.validation import check_output
 
-if TYPE_CHECKING:
-    from engine.batch.work import Worker
-
-_HEAD = 200                                # bytes in which a Bundle says that it is one
-
-
 
 class Output:
-    """Where one part goes: findings and problems to its results, rows to its spill file."""
+    """The findings of one part. `limit`: patients after which nothing more is evaluated; 0 = none. `met` counts the
+    codes that nobody knows."""
 
-    def __init__(self, worker: Worker, results: ResultWriter, spill: Spill, limit: int) -> None:
-        self._worker = worker
+    def __init__(self, tools: Tools, results: ResultWriter, limit: int) -> None:
+        self._tools = tools
         self._results = results
-        self._spill = spill
         self._limit = limit
-        self._names = frozenset(worker.names)
-        self._met = Met(worker.alikes)
-        self.router = Router(worker.meanings, worker.relevance, worker.setup.partitions, self, worker.names)
-        self.waiting = Waiting(worker.skim, self.router, spill)
-
-    def put(self, kind: str, number: int, row: Row | Want | Named) -> None:
-        """A row for a later stage."""
-        self._spill.put(kind, number, row)
+        self._names = frozenset(tools.names)
+        self.counts = results.counts
+        self.met = Met(tools.alikes)
 
     def odd(self, found: Problem, file: str = "", patient: str = "") -> None:
         """A problem, its place taken apart."""
@@ -71,169 +43,28 @@ class Output:
         message = "has data in several Bundles (or in Bundles and single resources), which were evaluated apart"
         self.odd(problem("several-bundles", f"{where}: {patient}", message), patient=patient)
 
-    # ------------------------------------------------------------ reading
-
-    def read(self, piece: Piece) -> None:
-        """All of a piece."""
-        source = self._worker.setup.sources[piece.source]
-        self._results.counts.bytes += (piece.end if piece.end >= 0 else source.size) - piece.start
-        if piece.lines:
-            self.blocks(piece.source, self._worker.numbers.blocks_of(source, piece))
-        else:
-            self.documents(piece.source, documents_of(source))
-
-    def blocks(self, file: int, held: Iterable[Block | Problem]) -> None:
-        """Lines of a file, some at a time."""
-        for found in held:
-            self.lines(file, (found,) if isinstance(found, Problem) else self._now(file, found))
-
-    def may_wait(self, file: int, block: Block) -> bool:
-        """Whether lines of a block may wait until it is known whose are needed."""
-        setup = self._worker.setup
-        return not (setup.thorough or setup.sources[file].deleted or b'"Bundle"' in block.lines[0][:_HEAD])
-
-    def _now(self, file: int, block: Block) -> Iterable[tuple[int, bytes]]:
-        """The lines of a block that cannot wait."""
-        if not self.may_wait(file, block):
-            return numbered(block)
-        now = tuple(self.waiting.add(file, block))
-        self._results.counts.documents += len(block.lines) - len(now)
-        if len(now) == len(block.lines):
-            return numbered(block)
-        return [one for index in now for one in numbered(block.line(index))]
-
-    def fetch(self, held: Iterable[Stretch]) -> None:
-        """Lines that waited and are needed after all."""
-        for file, stretches in groupby(held, key=lambda stretch: stretch.file):
-            source = self._worker.setup.sources[file]
-            for number, line in stretches_of(source, stretches):
-                self.router.line(line, file, number, f": line {number}")
-
-    def lines(self, file: int, held: Iterable[tuple[int, bytes] | Problem]) -> None:
-        """Lines of a file with their numbers."""
-        source = self._worker.setup.sources[file]
-        skims = not self._worker.setup.thorough and not self._worker.scope.at_bundle_time
-        for found in held:
-            if isinstance(found, Problem):
-                self.odd(found, source.name)
-                continue
-            self._results.counts.documents += 1
-            number, line = found
-            suffix = f": line {number}"
-            is_bundle = b'"Bundle"' in line[:_HEAD]
-            if skims and is_bundle and self._unconcerned(line, source.name + suffix):
-                continue
-            read = self.router.content if is_bundle else self.router.line
-            try:
-                decoded = None if source.deleted else read(line, file, number, suffix)
-            except InputError as error:
-                self.odd(problem("not-json", source.name + suffix, str(error)), source.name)
-                continue
-            if decoded is not None:
-                self._document(decoded, file, number, suffix)
-
-    def documents(self, file: int, held: Iterable[tuple[int, Document] | Problem]) -> None:
-        """Documents of a file with their numbers."""
-        source = self._worker.setup.sources[file]
-        for found in held:
-            if isinstance(found, Problem):
-                self.odd(found, source.name)
-                continue
-            self._results.counts.documents += 1
-            number, document = found
-            self._document(document.content, file, number, document.where[len(source.name) :])
-
-    def _unconcerned(self, line: bytes, where: str) -> bool:
-        """Whether a Bundle concerns no rule; then its patient is counted and that is all."""
-        patient = self._worker.relevance.bundle(line)
-        if patient:
-            self._spill.put(TWICE, self.router.partition(patient), Named(patient, where))
-            scope = self._worker.scope
-            self.unconcerned(patient, scope.as_of, complete=bool(scope.complete))
-        return bool(patient)
-
-    def _document(self, content: object, file: int, seq: int, suffix: str) -> None:
-        name = self._worker.names[file]
-        for number, one in enumerate(content if isinstance(content, list) else [content], 1):
-            place = f"{suffix}: {number}" if isinstance(content, list) else suffix
-            if not isinstance(one, dict):
-                self.odd(problem("not-an-object", name + place, "is no JSON object and was skipped"), name)
-            elif one.get("resourceType") not in ("Bundle", "Parameters"):
-                self.router.resource(one, b"", file, seq, place)
-            elif self._worker.setup.sources[file].deleted:
-                self.router.deletions(one, file, seq, place)
-            else:
-                self._bundle(one, name + place)
-
-    def _bundle(self, bundle: Json, where: str) -> None:
-        problems: list[Problem] = []
-        self._met_in(bundle)
-        for record, other in self._pairs(Document(bundle, where), problems):
-            if record is None:
-                self.compare((None, other), where=where)
-                continue
-            patient = record.person.reference
-            if patient.startswith("Patient/"):  # a name that is more than one within its Bundle
-                self._spill.put(TWICE, self.router.partition(patient), Named(patient, where))
-            self.evaluate(record, other, where)
-        for found in problems:
-            self.odd(found)
-
-    def _pairs(self, document: Document, problems: list[Problem]) -> Iterable[Pair]:
-        """The records of a Bundle for each version of the rules; the second one's problems are not told."""
-        worker, second = self._worker, self._worker.second
-        records = read_records([document], worker.terminology, worker.scope, problems)
-        if second is None:
-            return ((record, None) for record in records)
-        if second.reads_alike:
-            return ((record, record) for record in records)
-        return second.pairs(records, read_records([document], second.terminology, worker.scope, []))
-
-    # ------------------------------------------------------------ codes that nobody knows
-
-    def met(self, own: Iterable[Row], shared: Iterable[Row]) -> None:
-        """Counts the unknown codes that look relevant in the rows of one patient, and in what they share."""
-        patient = ""
-        for row in own:
-            patient = row.patient
-            if row.rare and row.raw:
-                self._met.raw(row.raw, patient)
-        for row in shared:
-            self._met.raw(row.raw, patient)
-
-    def _met_in(self, bundle: Json) -> None:
-        resources = [obj(entry.get("resource")) for entry in objects(bundle.get("entry"))]
-        patients = [text(one.get("id")) for one in resources if one.get("resourceType") == "Patient"]
-        owner = f"Patient/{patients[0]}" if len(patients) == 1 else ""
-        for resource in resources:
-            subject = obj(resource.get("subject") or resource.get("patient"))
-            self._met.resource(resource, owner or text(subject.get("reference")))
-
     def end(self) -> None:
-        """The part is read: what it counted goes to its results."""
-        self.waiting.end()
-        for unknown in self._met.found():
+        """The part is done: the unknown codes that it met go to its results."""
+        for unknown in self.met.found():
             self._results.put(unknown)
-
-    # ------------------------------------------------------------ evaluating
 
     def evaluate(self, record: Record, other: Record | None = None, where: str = "") -> None:
         """One patient. A defect of ours costs this patient, and is said. `other`: as the second version reads it."""
-        counts = self._results.counts
+        counts = self.counts
         if self._full:
             return
         counts.patients += 1
         patient = record.person.reference
         try:
-            full = self._worker.evaluator.evaluate(record, "listed")
+            full = self._tools.evaluator.evaluate(record, "listed")
             evaluation = self._shown(full)
             issues = tuple(self._issues(evaluation))
-            rows = rows_of(evaluation, self._worker.evaluator.ruleset.info)
+            rows = rows_of(evaluation, self._tools.evaluator.ruleset.info)
         except (MemoryError, OSError):
             raise
         except Exception as error:
             counts.failed += 1
-            counts.not_compared += self._worker.second is not None
+            counts.not_compared += self._tools.second is not None
             self._failed(patient, error)
             return
         for found in evaluation.problems:
@@ -243,16 +74,16 @@ class Output:
             self._results.put(Found(patient, pack(evaluation), evaluation.worst, rows, issues))
         elif not self._results.enough_silent:
             self._results.put(Silent(patient, pack(evaluation)))
-        if self._worker.second is not None:
+        if self._tools.second is not None:
             self.compare((record, other), full, where)
 
     def compare(self, pair: Pair, found: Evaluation | None = None, where: str = "") -> None:
         """What the second version says otherwise of one patient. `found`: what the first one said, if it was asked."""
-        second = self._worker.second
+        second = self._tools.second
         given = pair[0] or pair[1]
         if second is None or given is None or (found is None and self._full):
             return
-        counts = self._results.counts
+        counts = self.counts
         try:
             compared = second.compare(pair, found, where)
         except (MemoryError, OSError):
@@ -273,29 +104,29 @@ class Output:
 
     @property
     def _full(self) -> bool:
-        return bool(self._limit) and self._results.counts.patients >= self._limit
+        return bool(self._limit) and self.counts.patients >= self._limit
 
-    def unconcerned(self, patient: str, as_of: date, *, complete: bool) -> None:
+    def unconcerned(self, patient: str) -> None:
         """One patient whom no rule can concern, and who was not read further."""
         if self._full:
             return
-        self._results.counts.patients += 1
+        self.counts.patients += 1
         if self._results.enough_silent:
             return
-        ruleset = self._worker.evaluator.ruleset
+        ruleset = self._tools.evaluator.ruleset
         evaluation = Evaluation(
             patient=patient,
-            as_of=as_of,
+            as_of=self._tools.scope.as_of,
             ruleset=RulesetId(ruleset.id, ruleset.version, ruleset.hash),
-            complete=complete,
+            complete=bool(self._tools.scope.complete),
             findings=(),
-            backend=self._worker.evaluator.backend.name,
+            backend=self._tools.evaluator.backend.name,
         )
         self._results.put(Silent(patient, pack(evaluation)))
 
     def _shown(self, evaluation: Evaluation) -> Evaluation:
         """Without facts, which no output of a batch needs, and without findings that were not asked for."""
-        only = self._worker.setup.only
+        only = self._tools.setup.only
 
         def kept(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
             return tuple(f for f in findings if f.issue in only) if only else findings
@@ -311,18 +142,18 @@ class Output:
 
     def _issues(self, evaluation: Evaluation) -> Iterator[bytes]:
         """Each DetectedIssue after its GuidanceResponse, to which it refers."""
-        info = self._worker.evaluator.ruleset.info
+        info = self._tools.evaluator.ruleset.info
         for found in evaluation.findings:
-            guidance = guidance_response(found, evaluation, info, base=BASE, types=self._worker.types)
+            guidance = guidance_response(found, evaluation, info, base=BASE, types=self._tools.types)
             name = f"GuidanceResponse/{guidance['id']}"
             issue = detected_issue(found, evaluation, info, base=BASE, guidance=name)
             for resource in (guidance, issue):
-                if self._worker.setup.validate:
+                if self._tools.setup.validate:
                     check_output(resource)
                 yield msgspec.json.encode(resource)
 
     def _count(self, evaluation: Evaluation) -> None:
-        counts = self._results.counts
+        counts = self.counts
         counts.relevant += evaluation.relevant
         counts.with_findings += bool(evaluation.findings)
         counts.disagreements += bool(evaluation.disagreements)

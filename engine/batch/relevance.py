@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.batch.drift import Alikes
+from engine.batch.subjects import Reference
 from engine.errors import InputError
 from engine.facts.base import ORDER
 from engine.facts.definition import Definition
@@ -33,18 +34,14 @@ class _Component(msgspec.Struct, gc=False):
     code: msgspec.Raw = msgspec.Raw()
 
 
-class _Reference(msgspec.Struct, gc=False):
-    reference: str = ""
-
-
 class _Resource(msgspec.Struct, gc=False):
     resourceType: str = ""                             # noqa: N815
     id: str = ""
     code: msgspec.Raw = msgspec.Raw()
     component: list[_Component] = []
     contained: msgspec.Raw = msgspec.Raw()
-    subject: _Reference | None = None
-    patient: _Reference | None = None
+    subject: Reference | None = None
+    patient: Reference | None = None
     medicationCodeableConcept: msgspec.Raw = msgspec.Raw()   # noqa: N815
     medicationReference: msgspec.Raw = msgspec.Raw()         # noqa: N815
     medication: msgspec.Raw = msgspec.Raw()

@@ -7,52 +7,31 @@ plain reference, a code without a coding) is read in full; `engine.fhir` then de
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
-from engine.batch.relevance import Relevance
-from engine.batch.spill import GONE, IDENTIFIERS, PARKED, PATIENT, SHARED, WANTED, Named, Row, Want
+from engine.batch.meanings import NOTHING, RARE, TO_READ
+from engine.batch.sentinel import with_a_patient
+from engine.batch.spill import GONE, IDENTIFIERS, PARKED, PATIENT, SHARED, Named, Row, Spill
+from engine.batch.subjects import Reference, simple, simply_of
+from engine.batch.tools import Tools
+from engine.batch.wants import SHARED_KINDS, Wants
 from engine.fhir.answers import RESPONSE, is_ours
 from engine.fhir.bundle import parts_of
 from engine.fhir.decode import decode
-from engine.fhir.elements import EMPTY, Codings, Json, obj, objects, text
+from engine.fhir.elements import EMPTY, Json, obj, objects, text
 from engine.fhir.grouping import CARRIERS, KINDS, MEDICATION_KINDS, SUPPORT_KINDS, Group
-from engine.fhir.lookup import Lookup
 from engine.fhir.problems import problem
 from engine.fhir.references import identifier_of, identifiers_of, target_of
 from engine.fhir.subjects import patients_of
 from engine.model.problem import Problem
 
-_REFERENCE = re.compile(rb'[MO](?:edication|rganization)\\?/[^"#/\\?|]+')
-_PLAIN = re.compile(r"Patient/[^/#?\s]+")
-_SHARED = ("Medication", "Organization")
 NESTED = frozenset({"", "Bundle", "Parameters", "OperationOutcome"})
-_NOTHING, _COMMON, _RARE, _TO_READ = "nothing", "common", "rare", "to read"
-_REMEMBERED, _LONGEST = 20_000, 1_000     # codes of resources that are remembered; bytes of the longest ones
-_SENTINEL = {"resourceType": "Patient", "id": "_"}      # an id that no Patient can have
-
-
-class _Coding(msgspec.Struct, gc=False):
-    system: str = ""
-    code: str = ""
-
-
-class _Concept(msgspec.Struct, gc=False):
-    coding: list[_Coding] = []
 
 
 class _Component(msgspec.Struct, gc=False):
     code: msgspec.Raw = msgspec.Raw()
-
-
-class Reference(msgspec.Struct, gc=False):
-    """Of a Reference no more than the string."""
-
-    reference: str = ""
 
 
 class _Meta(msgspec.Struct, gc=False):
@@ -74,83 +53,22 @@ class _Head(msgspec.Struct, gc=False):
     questionnaire: str = ""
 
 
-class Sink(Protocol):
-    """Where rows and problems go."""
-
-    def put(self, kind: str, number: int, row: Row | Want | Named) -> None: ...
-
-    def odd(self, found: Problem, file: str) -> None: ...
-
-
-class Meanings:
-    """What the codes of a resource and of its components, as JSON, mean to the rules; remembered by their bytes."""
-
-    def __init__(self, lookup: Lookup, relevance: Relevance) -> None:
-        self.lookup = lookup
-        self._relevance = relevance
-        self._concept = msgspec.json.Decoder(_Concept | None).decode
-        self._meant: dict[str, dict[tuple[bytes, ...], str]] = {carrier: {} for carrier in CARRIERS.values()}
-
-    def of(self, carrier: str, codes: tuple[bytes, ...]) -> str:
-        """Nothing, something common, something rare; or the resource has to be read in full to know."""
-        memory = self._meant[carrier]
-        found = memory.get(codes)
-        if found is None:
-            found = self._looked_up(carrier, codes)
-            if sum(map(len, codes)) <= _LONGEST:
-                if len(memory) >= _REMEMBERED:
-                    memory.clear()
-                memory[codes] = found
-        return found
-
-    def can_wait(self, carrier: str, codes: tuple[bytes, ...]) -> bool:
-        """Whether no rule is concerned by a resource of these codes alone."""
-        return self.of(carrier, codes) in (_NOTHING, _COMMON)
-
-    def _looked_up(self, carrier: str, codes: tuple[bytes, ...]) -> str:
-        try:
-            found = self._meaning(carrier, [self._concept(code) if code else None for code in codes])
-            alike = (self._relevance.looks_alike(carrier, code) for code in codes if code)
-            if found in (_NOTHING, _COMMON) and any(alike):
-                found = _RARE
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = _TO_READ
-        return found
-
-    def _meaning(self, carrier: str, concepts: list[_Concept | None]) -> str:
-        own = concepts[0]
-        if own is not None and not own.coding:
-            return _TO_READ
-        found = _NOTHING
-        for concept in concepts:
-            if concept is None:
-                continue
-            known = self.lookup.known(carrier, _codings(concept))
-            if (known.named or known.suspicious) if concept is own else not concept.coding:
-                return _RARE                   # it has to be read for another reason than its meaning
-            if known.meanings and found is _NOTHING:
-                found = _COMMON
-            if any(one.concept in self._relevance.concepts for one in known.meanings):
-                found = _RARE
-        return found
-
-
 class Router:
-    """Sorts single resources into compartments: a kind of row, and the partition of its key."""
+    """Sorts single resources into compartments: a kind of row, and the partition of its key. `odd` is told problems,
+    each with the file in which it is."""
 
-    def __init__(
-        self, meanings: Meanings, relevance: Relevance, partitions: int, sink: Sink, files: list[str]
-    ) -> None:
-        self._lookup = meanings.lookup
-        self._relevance = relevance
-        self._meanings = meanings
-        self._partitions = partitions
-        self._sink = sink
-        self._files = files
+    def __init__(self, tools: Tools, spill: Spill, odd: Callable[[Problem, str], None]) -> None:
+        self._lookup = tools.meanings.lookup
+        self._relevance = tools.relevance
+        self._meanings = tools.meanings
+        self._partition = tools.setup.partition
+        self._files = tools.names
+        self._put = spill.put
+        self._tell = odd
         self._decode = msgspec.json.Decoder(_Head).decode
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
-        self._wanted: set[tuple[str, int]] = set()
-        self.given = self.kept = self.wants = self.parked = 0
+        self.wants = Wants(tools.setup, spill)
+        self.given = self.kept = self.parked = 0
 
     # ------------------------------------------------------------ entrances
 
@@ -173,15 +91,15 @@ class Router:
         patient = simple(head.subject or head.patient)
         codes = (bytes(head.code), *(bytes(part.code) for part in head.component))
         means = self._meanings.of(carrier, codes)
-        if not patient or means is _TO_READ or head.contained:
+        if not patient or means is TO_READ or head.contained:
             return self.content(raw, file, seq, suffix)
         key = f"{kind}/{head.id}" if head.id else ""
-        if means is not _NOTHING:
-            self._keep(Row(patient, file, seq, suffix, raw, key, rare=means is _RARE))
+        if means is not NOTHING:
+            self._keep(Row(patient, file, seq, suffix, raw, key, rare=means is RARE))
         elif key:
             meta = head.meta or _Meta()
             gone = Row(patient, file, seq, suffix, b"", key, meta.versionId, meta.lastUpdated, rare=False)
-            self._sink.put(PATIENT, self.partition(patient), gone)
+            self._put(PATIENT, self._partition(patient), gone)
         return None
 
     def content(self, raw: bytes, file: int, seq: int, suffix: str) -> object:
@@ -215,14 +133,14 @@ class Router:
         row = Row("", file, seq, suffix, raw or self._encode(resource), entry.key, rare=rare)
         if kind == "Patient":
             self._patient(resource, row)
-        elif kind in _SHARED:
+        elif kind in SHARED_KINDS:
             self._shared(row)
         elif entry.resource is not EMPTY:
             self._owned(resource, group, row)
-        elif kind in CARRIERS and row.key and (patient := _named_plainly(resource)):
+        elif kind in CARRIERS and row.key and (patient := simply_of(resource)):
             version, updated = text(meta.get("versionId")), text(meta.get("lastUpdated"))
             gone = msgspec.structs.replace(row, patient=patient, raw=b"", version=version, updated=updated, rare=False)
-            self._sink.put(PATIENT, self.partition(patient), gone)
+            self._put(PATIENT, self._partition(patient), gone)
 
     def deletions(self, bundle: Json, file: int, seq: int, suffix: str) -> None:
         """A Bundle of a manifest's `deleted`: what the export no longer holds."""
@@ -230,12 +148,8 @@ class Router:
             if deleted:
                 meta = obj(resource.get("meta"))
                 key = f"{resource['resourceType']}/{resource['id']}"
-                self._sink.put(GONE, 0, Row("", file, seq, f"{suffix}: entry {number}", b"", key, "",
-                                         text(meta.get("lastUpdated"))))
-
-    def partition(self, key: str) -> int:
-        """The partition of a key: the same in every process."""
-        return zlib.crc32(key.encode("utf-8", "replace")) % self._partitions
+                updated = text(meta.get("lastUpdated"))
+                self._put(GONE, 0, Row("", file, seq, f"{suffix}: entry {number}", b"", key, "", updated))
 
     # ------------------------------------------------------------ one resource
 
@@ -250,18 +164,18 @@ class Router:
     def _patient(self, resource: Json, row: Row) -> None:
         name = row.key or f"Patient/_{row.file}-{row.seq}{row.suffix}"
         self.there(name, resource)
-        self._sink.put(PATIENT, self.partition(name), msgspec.structs.replace(row, patient=name))
+        self._put(PATIENT, self._partition(name), msgspec.structs.replace(row, patient=name))
 
     def there(self, name: str, resource: Json) -> None:
         """Notes that a patient is given, and by which identifiers others may refer to it."""
         self.given += 1
         for system, value in identifiers_of(resource):
             identifier = f"{system}|{value}"
-            self._sink.put(IDENTIFIERS, self.partition(identifier), Named(identifier, name))
+            self._put(IDENTIFIERS, self._partition(identifier), Named(identifier, name))
 
     def _shared(self, row: Row) -> None:
         if row.key:
-            self._sink.put(SHARED, self.partition(row.key), row)
+            self._put(SHARED, self._partition(row.key), row)
 
     def _owned(self, resource: Json, group: Group, row: Row) -> None:
         """A resource of somebody: by reference, by identifier, or by a Patient inside it."""
@@ -283,7 +197,7 @@ class Router:
             named = f"{identifier[0]}|{identifier[1]}"
             self.parked += 1
             parked = msgspec.structs.replace(row, patient=own, version=named)
-            self._sink.put(PARKED, self.partition(named), parked)
+            self._put(PARKED, self._partition(named), parked)
         elif own:
             self._keep(msgspec.structs.replace(row, patient=own))
         else:
@@ -291,19 +205,9 @@ class Router:
 
     def _keep(self, row: Row) -> None:
         self.kept += 1
-        partition = self.partition(row.patient)
-        self._sink.put(PATIENT, partition, row)
-        self.want(row.raw, partition)
-
-    def want(self, raw: bytes, partition: int) -> None:
-        """Notes what a resource of a partition refers to and that may stand anywhere."""
-        for key in references(raw):
-            if (key, partition) not in self._wanted:
-                self._wanted.add((key, partition))
-                self.wants += 1
-                self._sink.put(WANTED, self.partition(key), Want(key, partition))
-                if len(self._wanted) > 200_000:
-                    self._wanted.clear()
+        partition = self._partition(row.patient)
+        self._put(PATIENT, partition, row)
+        self.wants.note(row.raw, partition)
 
     def _nobodys(self, resource: Json, row: Row) -> None:
         """Says why it belongs to nobody."""
@@ -315,47 +219,4 @@ class Router:
             self._odd(found, row.file)
 
     def _odd(self, found: Problem, file: int) -> None:
-        self._sink.odd(found, self._files[file])
-
-
-def references(raw: bytes) -> Iterator[str]:
-    """What is shared by patients ("Medication/x", "Organization/y") and named in the bytes of a resource."""
-    for found in _REFERENCE.findall(raw):
-        yield found.replace(b"\\/", b"/").decode("utf-8", "replace")
-
-
-def with_a_patient(lookup: Lookup, problems: list[Problem]) -> Group:
-    """A group in which the patients are given, though none of them stands in it: names that lead nowhere are odd."""
-    group = Group(lookup, problems)
-    group.add(_SENTINEL, "")
-    return group
-
-
-def is_sentinel(reference: str) -> bool:
-    """Whether a patient is the one that `with_a_patient` put there."""
-    return reference == "Patient/_"
-
-
-def _codings(concept: _Concept) -> Codings:
-    return tuple([(one.system, code) for one in concept.coding if (code := one.code.strip())])
-
-
-def is_plain(reference: str) -> bool:
-    """Whether a reference is a relative one to a Patient, of the usual form."""
-    return _PLAIN.fullmatch(reference) is not None
-
-
-def simple(subject: Reference | None) -> str:
-    """The patient's key, if the reference is of a usual form."""
-    if subject is None:
-        return ""
-    reference = subject.reference
-    if is_plain(reference):
-        return reference
-    target = target_of(reference)
-    return target.key if target.type == "Patient" and target.identifier is None else ""
-
-
-def _named_plainly(resource: Json) -> str:
-    subject = obj(resource.get("subject") or resource.get("patient"))
-    return simple(Reference(text(subject.get("reference"))))
+        self._tell(found, self._files[file])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import date
 from pathlib import Path
 
@@ -42,6 +43,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     compared: str = ""                     # its hash
     rates: str = ""                        # file of the earlier run, as the caller wrote it; "" = there is none
     earlier: Run | None = None             # what it says
+
+    def partition(self, key: str) -> int:
+        """The partition of a key: the same in every process."""
+        return zlib.crc32(key.encode("utf-8", "replace")) % self.partitions
 
 
 def load(setup: Setup) -> Evaluator:

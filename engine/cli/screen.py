@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine import __version__
-from engine.batch import merge as merging
 from engine.batch import run as running
+from engine.batch.merge import merge
 from engine.batch.plan import partitions, parts
 from engine.batch.rates import read_run
 from engine.batch.results import Counts
 from engine.batch.setup import Setup
+from engine.batch.shown import Shown
 from engine.batch.sources import Listing, Source, listing
 from engine.batch.tables import has_parquet
 from engine.cli.common import BackendName, cache_dir, evaluator, notice, ruleset, scope
@@ -73,7 +74,7 @@ def run(sources: list[Path], out: Path, options: Options) -> None:
         setup = _setup(sources, out, options, ready, second=second, exported=_exported(out, options, ready))
         with _Display() as display:
             counts = running.run(folder, setup, workers, ready, display.show)
-        shown = merging.merge(folder, out, setup, ready.ruleset, counts, second=second)
+        shown = merge(folder, out, setup, ready.ruleset, counts, second=second)
     except RunError as error:
         sys.stderr.write(f"error: {error}; what is done is kept, and `--resume` goes on from there\n")
         raise typer.Exit(STOPPED) from error
@@ -88,7 +89,7 @@ def run(sources: list[Path], out: Path, options: Options) -> None:
     conclude(str(out), shown, counts, options, ready)
 
 
-def conclude(out: str, shown: merging.Shown, counts: Counts, options: Options, ready: Evaluator) -> None:
+def conclude(out: str, shown: Shown, counts: Counts, options: Options, ready: Evaluator) -> None:
     """Tells what a finished run found; its exit code."""
     _tell(out, shown, counts, ready)
     if counts.failed or counts.not_compared:
@@ -239,7 +240,7 @@ def nothing_found(out: str, setup: Setup, counts: Counts) -> InputError:
     return InputError(f"nothing to evaluate in {said}: no patient's data{odd}")
 
 
-def _tell(out: str, shown: merging.Shown, counts: Counts, ready: Evaluator) -> None:
+def _tell(out: str, shown: Shown, counts: Counts, ready: Evaluator) -> None:
     """The table of a small run, the counts, and where everything is."""
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     rows = sum(max(len(evaluation.findings), 1) for evaluation in shown.evaluations)

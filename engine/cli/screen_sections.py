@@ -9,8 +9,8 @@ from rich.box import SIMPLE
 from rich.console import RenderableType
 from rich.table import Table
 
-from engine.batch.merge import Shown
 from engine.batch.rates import Rates
+from engine.batch.shown import Shown
 from engine.outputs.markdown import plain
 
 _MOST_CODES = 10

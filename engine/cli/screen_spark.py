@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
-from engine.batch.merge import Shown
 from engine.batch.plan import partitions
 from engine.batch.results import Counts
+from engine.batch.shown import Shown
 from engine.batch.sources import listing
 from engine.cli.common import evaluator
 from engine.cli.screen import INTERRUPTED, STOPPED, Options, conclude, new_setup, nothing_found

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.batch.drift import Book, Unknown
-from engine.batch.merge import MOST_SHOWN, MOST_SILENT, SUMMARY, Picked, Shown, finished, problem_line
+from engine.batch.merge import SUMMARY, problem_line
 from engine.batch.results import Found, Odd, Silent, decode_frame
 from engine.batch.setup import Setup
+from engine.batch.shown import MOST_SHOWN, MOST_SILENT, Picked, Shown
+from engine.batch.summary import finished
 from engine.batch.tables import COLUMNS, LISTS
 from engine.model.finding import SEVERITIES
 from engine.rules.ruleset import Ruleset

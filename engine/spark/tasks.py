@@ -17,6 +17,7 @@ import msgspec
 from engine.batch.names import Names
 from engine.batch.output import Output
 from engine.batch.pieces import Block
+from engine.batch.reader import Reader
 from engine.batch.results import Frame, ResultWriter, encode_frame
 from engine.batch.setup import Setup
 from engine.batch.spill import MET, WAITING, AnyRow, Named, Patient, Row, Spill, Stretch, Want
@@ -110,9 +111,9 @@ class Executor(Worker):
         self.given: Mapping[str, Sequence[bytes]] = {}
         self.results, self.spilt = _Results(), _Spilt()
 
-    def reading(self) -> Output:
-        """Where what a task reads goes."""
-        return Output(self, self._results(""), self._spill(""), 0)
+    def reader(self) -> Reader:
+        """Reads what a task is given."""
+        return Reader(self.tools, Output(self.tools, self._results(""), 0), self._spill(""))
 
     def drained(self) -> Iterator[Item]:
         """What came of it so far. Waiting lines are found again by reading again, not by their places."""
@@ -180,40 +181,37 @@ class _Spilt(Spill):
 def scan(job: Job, reading: Held, held: Iterable[object]) -> Iterator[Item]:
     """The first reading: everything but what may wait."""
     executor = job.executor()
-    out = executor.reading()
-    with executor.results as results:
+    reader = executor.reader()
+    with executor.results:
         for file, found in reading(executor.setup.sources, executor.index, held):
             if isinstance(found, Block | Problem):
-                out.blocks(file, (found,))
+                reader.blocks(file, (found,))
             else:
-                out.documents(file, (found,))
+                reader.documents(file, (found,))
             if len(executor.spilt.rows) + len(executor.results.items) > _AT_ONCE:
                 yield from executor.drained()
-        out.end()
-        counts, router = results.counts, out.router
-        counts.given, counts.wants, counts.parked, counts.kept = router.given, router.wants, router.parked, router.kept
-        counts.waiting = out.waiting.count
+        reader.end()
     yield from executor.drained()
 
 
 def fetch(job: Job, reading: Held, picked: Broadcast[Names], held: Iterable[object]) -> Iterator[Item]:
     """The second reading: of what waited the lines that are needed."""
     executor = job.executor()
-    out = executor.reading()
+    reader = executor.reader()
     spilt = executor.spilt
     with executor.results as results:
         for file, block in reading(executor.setup.sources, executor.index, held):
-            if not isinstance(block, Block) or not out.may_wait(file, block):
+            if not isinstance(block, Block) or not reader.may_wait(file, block):
                 continue
-            for _ in out.waiting.add(file, block):
+            for _ in reader.waiting.add(file, block):
                 pass                       # what could not wait was seen by the first reading
             waited = [row for _, _, row in spilt.rows if isinstance(row, Stretch) and row.patient in picked.value]
             spilt.rows.clear()
             for stretch in waited:
                 for number, line in _lines(block, stretch):
-                    out.router.line(line, file, number, f": line {number}")
+                    reader.router.line(line, file, number, f": line {number}")
             yield from executor.drained()
-        results.counts.wants, results.counts.kept = out.router.wants, out.router.kept
+        results.counts.wants, results.counts.kept = reader.router.wants.count, reader.router.kept
     yield from executor.drained()
 
 
@@ -270,4 +268,5 @@ def _given(job: Job, held: Iterable[Keyed]) -> Executor:
     for _, (kind, raw) in held:
         given.setdefault(kind, []).append(raw)
     executor.given = given
+    executor.spilt = _Spilt()              # not every stage has rows to give: none of another task are left
     return executor

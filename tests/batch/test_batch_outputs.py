@@ -16,7 +16,7 @@ import pytest
 from batch_kit import DAY, ROOT, endplate, ndjson, population, ready, screened
 from msgspec.structs import replace
 
-from engine.batch import merge as merging
+from engine.batch import shown as showing
 from engine.batch.results import Counts, Found, Silent, pack
 from engine.batch.tables import COLUMNS, CsvTable, TableRow, has_parquet
 from engine.model.finding import Evaluation, Finding, RulesetId
@@ -153,15 +153,15 @@ def test_the_page_has_counts_parameters_versions_and_every_patient(out: Path) ->
 
 
 def test_a_page_of_many_shows_the_most_severe_and_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "MOST_SHOWN", 3)
-    monkeypatch.setattr(merging, "MOST_SILENT", 1)
+    monkeypatch.setattr(showing, "MOST_SHOWN", 3)
+    monkeypatch.setattr(showing, "MOST_SILENT", 1)
     base = Evaluation(
         patient="", as_of=DAY, complete=False, findings=(),
         ruleset=RulesetId("x", "1", "h"),
     )  # fmt: skip
     finding = Finding(issue="i", severity="low", display="warning", group="", rule="i", version="1", hash="", case=0,
                       summary="s")  # fmt: skip
-    picked = merging.Picked()
+    picked = showing.Picked()
     for number, severity in enumerate(("low", "", "high", "low", "moderate", "", "high")):
         named = replace(base, patient=f"Patient/{number}")
         if severity:

@@ -12,9 +12,9 @@ import pytest
 from batch_kit import Screened, examples, ndjson, ready, renamed, screened, setup_for
 
 from engine.batch.names import Names
-from engine.batch.output import Output
 from engine.batch.pieces import Block, Numbers, blocks_of
 from engine.batch.plan import Piece, parts
+from engine.batch.reader import Reader
 from engine.batch.results import Found, Odd
 from engine.batch.run import begin, keep, run
 from engine.batch.sources import Source
@@ -103,7 +103,7 @@ def test_what_waits_changes_nothing(seed: int, tmp_path: Path, monkeypatch: pyte
     options = {"size": chance.choice((4_000, 40_000, 4_000_000)), "into": chance.choice((1, 3))}
 
     waited = screened(tmp_path / "waited", folder, **options)
-    monkeypatch.setattr(Output, "may_wait", lambda *_: False)
+    monkeypatch.setattr(Reader, "may_wait", lambda *_: False)
     at_once = screened(tmp_path / "at-once", folder, **options)
 
     assert waited.counts.waiting and waited.counts.picked
