@@ -1,9 +1,10 @@
 """Screening: CPU time and memory as ratios to what the same bytes cost named rivals in the same run.
 
-Populations (benchmarks/population.py): general, one patient in 1,000 relevant, as Bundles and as a bulk export by type;
-and all relevant: the 255 test patients in three encodings. One worker unless said; results, tables and report are
-written. Rivals: `orjson.loads` and msgspec on each line; for a bulk export a bare typed scan, which decodes each line
-into its type, id, codes and subject, and does nothing else.
+Populations (benchmarks/population.py): general, one patient in 1,000 relevant, as Bundles and as a bulk export by type,
+the latter also with nobody relevant; and all relevant: the 255 test patients twelve times, in one encoding and in
+three. One worker unless said; results, tables and report are written. Rivals: `orjson.loads` and msgspec on each line;
+for a bulk export a bare typed scan, which decodes each line into its type, id, codes and subject, and does nothing
+else.
 Run: python benchmarks/bench_screen.py [patients of the general population, default 4000]
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,8 @@ DAY = "2026-04-20"
 ENDPLATE = (sys.executable, "-c", "from engine.cli import main; main()")
 ROUNDS = 2                                 # of each screening; the better one counts
 BACKENDS = ("plain", "durable")
+NOBODY = 10**9                             # one patient in so many is relevant
+RELEVANT = 12                              # times the 255 test patients, all encodings together
 GROWTH = (1, 10, 100, 400)                 # times 100 patients: that memory levels off shows after 2,000
 
 
@@ -142,19 +146,27 @@ def general(bench: Bench, size: int) -> None:
     print(f"general population, Bundles of {kilobytes:.0f} KiB: {done.patients / done.cpu_s:.0f} patients per CPU s; "
           f"CPU {done.cpu_s / rival:.2f} times orjson.loads ({rival:.2f} s), {done.cpu_s / peer:.2f} times msgspec; "
           f"peak {done.memory_mb:.0f} MB")  # fmt: skip
+    bulk(bench, bundles, "")
+    bulk(bench, write(bench.folder / "general.ndjson", population(size, NOBODY)), ", nobody relevant")
+
+
+def bulk(bench: Bench, bundles: Path, told: str) -> None:
+    """The same as a bulk export by type."""
     files = write_bulk(bench.folder / "bulk", bundles)
     lines = sum(sum(1 for _ in file.open("rb")) for file in files)
     done = bench.screen(bench.folder / "bulk")
     scan, rival = decode_s(files, msgspec.json.Decoder(Line).decode), decode_s(files, orjson.loads)
-    print(f"general population, bulk by type: {lines / done.cpu_s:.0f} lines per CPU s, {scan / done.cpu_s:.2f} times "
-          f"the speed of a bare typed scan ({scan:.2f} s); CPU {done.cpu_s / rival:.2f} times orjson.loads; "
-          f"{done.patients / done.cpu_s:.0f} patients per CPU s; peak {done.memory_mb:.0f} MB")  # fmt: skip
+    print(f"general population, bulk by type{told}: {lines / done.cpu_s:.0f} lines per CPU s, "
+          f"{scan / done.cpu_s:.2f} times the speed of a bare typed scan ({scan:.2f} s); "
+          f"CPU {done.cpu_s / rival:.2f} times orjson.loads; {done.patients / done.cpu_s:.0f} patients per CPU s; "
+          f"peak {done.memory_mb:.0f} MB")  # fmt: skip
+    shutil.rmtree(bench.folder / "bulk")
 
 
 def relevant(bench: Bench) -> None:
     """Every patient relevant."""
     for encodings in (("primary",), ("primary", "alt", "messy")):
-        source = write(bench.folder / "relevant.ndjson", vectors(3 // len(encodings), encodings))
+        source = write(bench.folder / "relevant.ndjson", vectors(RELEVANT // len(encodings), encodings))
         rival = decode_s([source], orjson.loads)
         for backend in ("plain", "durable"):
             done = bench.screen(source, backend)
