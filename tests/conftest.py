@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socketserver
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _DEFECT = errors.defect
 
 def pytest_configure(config: pytest.Config) -> None:
     errors.defect = _raised  # a defect costs its part in use, and a test here
+    socketserver.TCPServer.request_queue_size = 128  # five callers at once are what Python's own servers let wait
     config.addinivalue_line("markers", "soak: has a long form, with ENDPLATE_SOAK=1")
     config.addinivalue_line("markers", "durable: needs durable-rules")
 

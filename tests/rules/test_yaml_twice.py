@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from effort import SOAK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -46,9 +47,14 @@ def outcome(read: Any, text: str) -> Any:
         return str(error)
 
 
-def test_every_file_of_the_rulesets_is_read_alike() -> None:
+@pytest.mark.soak
+def test_the_files_of_the_rulesets_are_read_alike() -> None:
+    """Every fourth of the patients, which are by far the most; with ENDPLATE_SOAK=1 all."""
     assert len(FILES) > 200
-    for file in FILES:
+    patients = [file for file in FILES if "vignettes" in file.parts]
+    assert len(patients) > 20
+    left_out = set() if SOAK else set(patients) - set(patients[::4])
+    for file in sorted(set(FILES) - left_out):
         text = file.read_text("utf-8")
         assert tree(composed(text)) == tree(slowly(text)), file
 

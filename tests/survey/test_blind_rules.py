@@ -8,6 +8,7 @@ from functools import cache
 
 import msgspec
 import pytest
+from effort import SOAK
 from survey_kit import CONTENT, DAY, ROOT, ruleset, surveyed
 
 from engine import vignettes
@@ -62,12 +63,13 @@ def met(seed: int) -> tuple[frozenset[str], frozenset[str]]:
     )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(6))
 def test_no_blind_rule_fires_in_any_record_of_such_a_feed(seed: int) -> None:
     concepts, drugs = met(seed)
     named = {one.rule for one in blind(ruleset(), concepts, drugs)}
     pick = random.Random(seed)
-    for record in pick.sample(records(), 250):
+    for record in pick.sample(records(), 1000 if SOAK else 100):
         assert not named & {*fired(kept(record, concepts, drugs))}
 
 
