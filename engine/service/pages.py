@@ -74,7 +74,7 @@ def kept_page(service: Service, name: str, address: str, rules: Sequence[str] = 
         content = service.backlog.kept(name, service.seconds()) if len(name) <= LONGEST_NAME else None
     if content is None:
         raise RefusalError(404, _GONE)
-    page = msgspec.msgpack.decode(content, type=Page)
+    page = Page.of(content)
     service.audit.write(
         service.event(
             "R", "evaluation-page", address=address, patient=page.evaluation.patient, evaluation=page.id, rules=rules

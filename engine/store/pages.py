@@ -1,8 +1,7 @@
-"""Pages of evaluations, kept packed for a limited time. Each function works in the transaction that it is given."""
+"""Pages of evaluations, kept for a limited time. Each function works in the transaction that it is given."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 
 import msgspec
@@ -13,23 +12,18 @@ from engine.store.statements import put
 from engine.store.tables import page as p
 
 MOST_PAGES = 100_000
-FAST = 1  # of zlib's levels; the best one saves a tenth more, and takes three times as long
 _KEPT = select(p.c.content).where(p.c.id == bindparam("name"), p.c.until > bindparam("now"))
 _BEYOND = select(p.c.id).order_by(p.c.until.desc()).offset(bindparam("most"))
 
 
 def keep(connection: Connection, rows: Iterable[Kept]) -> None:
     """Keeps pages until their time."""
-    put(connection, p, [msgspec.structs.asdict(row) | {"content": zlib.compress(row.content, FAST)} for row in rows])
+    put(connection, p, [msgspec.structs.asdict(row) for row in rows])
 
 
 def kept(connection: Connection, name: str, now: int) -> bytes | None:
     """A page that is still to be had."""
-    found: bytes | None = connection.execute(_KEPT, {"name": name, "now": now}).scalar()
-    try:
-        return found and zlib.decompress(found)
-    except zlib.error:
-        return found  # written by a version that did not pack
+    return connection.execute(_KEPT, {"name": name, "now": now}).scalar()
 
 
 def forget(connection: Connection, now: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +87,20 @@ def test_a_card_links_to_its_evaluation_and_to_its_rules(linked: TestClient, eva
     assert card["source"]["url"] == f"{PAGES}/rules/{rule}?evaluation={name}"
     assert link(card, card["source"]["topic"]["display"]) == f"/rules/{rule}?evaluation={name}"
     assert EXPLAINED == "Why: this evaluation in full"
+
+
+def test_a_page_is_kept_packed_and_one_of_before_is_shown_as_well(linked: TestClient) -> None:
+    path = link(signed(linked)["cards"][0])
+    shown, name = linked.get(path).text, path.rpartition("/")[2]
+    service = linked.app.state.service  # type: ignore[attr-defined]
+    service.flush()
+    packed = service.store.kept(name, 0)
+    before = zlib.decompress(packed)
+    assert len(packed) < len(before) / 2
+
+    service.store.keep(name, before, 2**40)
+
+    assert linked.get(path).text == shown
 
 
 def test_a_rule_is_shown_with_the_very_evaluation_of_the_card(linked: TestClient, evaluator: Evaluator) -> None:

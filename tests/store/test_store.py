@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from store_kit import given, kept, shown
 
 from engine.store import Store, StoreError, cards, pages, resources, tables
@@ -81,7 +81,7 @@ def test_cards_and_pages_of_many_calls_are_remembered_at_once(store: Store) -> N
 
 
 def test_nothing_is_remembered_if_something_cannot_be(store: Store) -> None:
-    broken: Any = kept(patient=None)
+    broken: Any = kept(content=None)
     with pytest.raises(StoreError, match="cannot be written"):
         store.remember([shown()], [broken])
 
@@ -93,17 +93,6 @@ def test_a_page_is_gone_when_its_time_is_over(store: Store) -> None:
 
     assert store.kept("p", 100) is None
     assert store.kept("q", 0) is None
-
-
-def test_a_page_is_kept_packed_and_one_of_before_is_read_as_it_is(store: Store) -> None:
-    content = b"the same words " * 2_000
-    store.keep("p", content, 100)
-
-    with store.database.write() as connection:
-        assert len(connection.execute(select(tables.page.c.content)).scalar_one()) < 500
-        connection.execute(insert(tables.page).values(id="q", content=b"\x84 of before", until=100, patient="", at=1))
-    assert store.kept("p", 0) == content
-    assert store.kept("q", 0) == b"\x84 of before"
 
 
 def test_what_is_no_longer_needed_is_forgotten(store: Store) -> None:

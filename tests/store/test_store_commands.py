@@ -7,7 +7,6 @@ import sqlite3
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from store_kit import given, kept, shown
 
 from engine.cli import main
 from engine.store import Store
-from engine.store.pages import FAST
 from engine.store.schema import REVISION
 
 DAY = 86_400
@@ -140,9 +138,8 @@ def test_of_a_purged_patient_no_byte_is_left_in_the_file(file: Site, tmp_path: P
     store.close()
 
     content = b"".join(file.read_bytes() for file in file.place.parent.iterdir())
-    old, new = (zlib.compress(page, FAST) for page in (b"page-old", b"page-new"))
-    assert not any(word in content for word in (b"told-old", b"said-old", old, b"Patient/old"))
-    assert all(word in content for word in (b"told-new", b"said-new", new, b"Patient/new"))
+    assert not any(word in content for word in (b"told-old", b"said-old", b"page-old", b"Patient/old"))
+    assert all(word in content for word in (b"told-new", b"said-new", b"page-new", b"Patient/new"))
 
 
 def test_what_may_be_of_the_patient_goes_with_them(site: Site, opened: Any) -> None:
