@@ -47,17 +47,20 @@ class Reader:
             source = self._setup.sources[file]
             for number, line in stretches_of(source, stretches):
                 self.router.line(line, file, number, f": line {number}")
-        counts = self._out.counts
-        counts.wants, counts.kept = self.router.wants.count, self.router.kept
+        self.count()
+
+    def count(self) -> None:
+        """What was kept, and what of it refers to something that patients share, is counted."""
+        counts, router = self._out.counts, self.router
+        counts.wants, counts.kept = router.wants.count, router.kept
 
     def end(self) -> None:
         """The part is read: what waits goes to its spill file, what was counted to its results."""
         self.waiting.end()
         self._out.end()
+        self.count()
         counts, router = self._out.counts, self.router
-        counts.given, counts.parked = router.given, router.parked
-        counts.wants, counts.kept = router.wants.count, router.kept
-        counts.waiting = self.waiting.count
+        counts.given, counts.parked, counts.waiting = router.given, router.parked, self.waiting.count
 
     def blocks(self, file: int, held: Iterable[Block | Problem]) -> None:
         """Lines of a file, some at a time."""

@@ -7,7 +7,6 @@ The parent may ask further questions before it waits for an answer.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -288,8 +287,6 @@ def _serve(connection: Channel, program: Program) -> None:
     except BackendError as failure:
         connection.send_bytes(_ENCODE(_Answer(error=str(failure))))
         return
-    gc.collect()
-    gc.freeze()                                       # the rules stay: no answer waits for a search among them
     connection.send_bytes(_ENCODE(_Answer()))
     while (message := connection.recv_bytes()) is not None:
         question = _READ_QUESTION(message)

@@ -230,11 +230,10 @@ class _Rules:
         self._unknown |= self._nothing.values
 
     def decide(self, values: Mapping[str, str]) -> Conclusions:
-        due, readers = bytearray(len(self.deciders)), self._readers
+        due = bytearray(len(self.deciders))
         for fact, value in values.items():
-            if value != UNKNOWN and fact in readers:
-                for place in readers[fact]:
-                    due[place] = 1
+            for place in self._readers.get(fact, ()) if value != UNKNOWN else ():
+                due[place] = 1
         return self._decided(values, due)
 
     def _decided(self, values: Mapping[str, str], due: bytearray) -> Conclusions:

@@ -95,13 +95,13 @@ class Responder:
             told = msgspec.structs.replace(whole, findings=shown.findings)
             about = self._about(content, whole, call, identity)
             remember = partial(self._remember, told, silenced, call, client, identity, whole=whole)
-            answer = response
+            cards = response
             if names and (known is None or self._kept(remember) is None):
-                answer = respond("")
+                cards = respond("")
                 about["notes"] = [*about.get("notes", ()), "what was shown could not be remembered"]
             about |= {"silenced": len(silenced)} if silenced else {}
-            return Answer(response=answer | {"extension": {EXTENSION: about}}, evaluation=told, id=identity,
-                          silenced=silenced)  # fmt: skip
+            cards["extension"] = {EXTENSION: about}
+            return Answer(response=cards, evaluation=told, id=identity, silenced=silenced)
 
         return finish
 

@@ -199,7 +199,7 @@ def fetch(job: Job, reading: Held, picked: Broadcast[Names], held: Iterable[obje
     executor = job.executor()
     reader = executor.reader()
     spilt = executor.spilt
-    with executor.results as results:
+    with executor.results:
         for file, block in reading(executor.setup.sources, executor.index, held):
             if not isinstance(block, Block) or not reader.may_wait(file, block):
                 continue
@@ -211,7 +211,7 @@ def fetch(job: Job, reading: Held, picked: Broadcast[Names], held: Iterable[obje
                 for number, line in _lines(block, stretch):
                     reader.router.line(line, file, number, f": line {number}")
             yield from executor.drained()
-        results.counts.wants, results.counts.kept = reader.router.wants.count, reader.router.kept
+        reader.count()
     yield from executor.drained()
 
 
